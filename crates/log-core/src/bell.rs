@@ -24,8 +24,16 @@ use crate::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, lock, spin_lo
 /// sleeps. A publish takes tens of nanoseconds and a sleep microseconds, so a
 /// short look first is worth it; on a busy machine the yields let the thread
 /// that is waited for run. Source: `benches/core_wait.rs`.
-const SPINS: u32 = if cfg!(any(log_loom, log_shuttle)) { 0 } else { 64 };
-const YIELDS: u32 = if cfg!(any(log_loom, log_shuttle)) { 0 } else { 4 };
+const SPINS: u32 = if cfg!(any(log_loom, log_shuttle)) {
+    0
+} else {
+    64
+};
+const YIELDS: u32 = if cfg!(any(log_loom, log_shuttle)) {
+    0
+} else {
+    4
+};
 
 /// A place to wait for a condition that other threads make true.
 ///
@@ -133,7 +141,11 @@ impl Bell {
             }
         }
         // The waker stays behind if this says yes; one wake too many is allowed.
-        if ready() { Poll::Ready(()) } else { Poll::Pending }
+        if ready() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Counts this waiter, and makes sure that a ringer sees the count or that

@@ -4,8 +4,20 @@ mod sync;
 
 mod bell;
 mod lsn;
+mod padded;
+mod region;
+mod tail;
 mod watermark;
+mod witness;
+mod word;
 
 pub use bell::Bell;
 pub use lsn::Lsn;
+pub use region::{REGION_BYTES_MAX, Region};
+pub use tail::{
+    Cursor, Need, NextSegment, Reservation, RollError, Segment, SegmentEnd, Span, Start, Tail,
+};
 pub use watermark::Watermark;
+pub use word::{
+    CELL_ALIGN_BYTES, CELL_HEADER_BYTES, CellState, PAYLOAD_BYTES_MAX, Word, cell_bytes,
+};

@@ -1,0 +1,141 @@
+//! One segment of a tail: a region, the number of its first record, and where
+//! it ended.
+
+use std::fmt;
+
+use super::head::Head;
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::{Lsn, Region};
+
+/// Where a sealed segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEnd {
+    /// One past its last record: the base of its successor.
+    pub lsn: Lsn,
+    /// One past its last cell, in bytes from the start of the region.
+    pub position: usize,
+}
+
+/// Where a tail begins to append: at the front of a fresh segment, or behind
+/// cells that are there already.
+#[derive(Debug)]
+pub struct Start {
+    /// The number of the segment's first record.
+    pub base: Lsn,
+    /// Where the segment's first cell lies, in bytes; a multiple of 8. What is
+    /// before it is the owner's (a file's header, say).
+    pub first_position: usize,
+    /// One past the last record that is there.
+    pub end: Lsn,
+    /// One past the last cell that is there; a multiple of 8.
+    pub end_position: usize,
+}
+
+impl Start {
+    /// A segment with no records yet.
+    #[must_use]
+    pub fn fresh(base: Lsn, first_position: usize) -> Self {
+        Self {
+            base,
+            first_position,
+            end: base,
+            end_position: first_position,
+        }
+    }
+}
+
+/// A region in which records are, or were, appended, with what its owner knows
+/// of it in `meta`.
+///
+/// Shared by the tail and by every [`Span`](super::Span) of it that is held;
+/// the region can be taken back with [`into_region`](Self::into_region) when
+/// nobody holds it.
+pub struct Segment<M> {
+    pub(super) region: Region,
+    base: Lsn,
+    first_position: usize,
+    /// The head when it was sealed; all zeros while it is open.
+    sealed: AtomicU64,
+    meta: M,
+}
+
+impl<M> Segment<M> {
+    pub(super) fn new(region: Region, base: Lsn, first_position: usize, meta: M) -> Self {
+        Self {
+            region,
+            base,
+            first_position,
+            sealed: AtomicU64::new(0),
+            meta,
+        }
+    }
+
+    /// The number of the first record.
+    #[must_use]
+    pub fn base(&self) -> Lsn {
+        self.base
+    }
+
+    /// Where the first cell lies, in bytes.
+    #[must_use]
+    pub fn first_position(&self) -> usize {
+        self.first_position
+    }
+
+    /// Length of the region, in bytes.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> usize {
+        self.region.len_bytes()
+    }
+
+    /// What the owner gave along.
+    #[must_use]
+    pub fn meta(&self) -> &M {
+        &self.meta
+    }
+
+    /// Where it ends, once it takes no more records.
+    #[must_use]
+    pub fn end(&self) -> Option<SegmentEnd> {
+        // Acquire pairs with the Release in `seal`, for a reader that has not
+        // acquired a later record.
+        let head = Head::from_bits(self.sealed.load(Ordering::Acquire));
+        head.is_sealed().then(|| self.end_at(head))
+    }
+
+    pub(super) fn seal(&self, head: Head) {
+        // Release pairs with the Acquire in `end`.
+        self.sealed
+            .store(head.to_bits() | super::head::SEALED, Ordering::Release);
+    }
+
+    /// Lsn and position that `head` stands for.
+    pub(super) fn end_at(&self, head: Head) -> SegmentEnd {
+        SegmentEnd {
+            lsn: Lsn(self.base.0 + u64::from(head.records())),
+            position: self.region.len_bytes() - head.room_bytes(),
+        }
+    }
+
+    /// Takes the region back, to be used again, if nobody else holds the
+    /// segment.
+    ///
+    /// # Errors
+    ///
+    /// Gives the segment back if somebody does.
+    pub fn into_region(self: Arc<Self>) -> Result<Region, Arc<Self>> {
+        // Whoever let go of the segment did so by a release on its count,
+        // which `try_unwrap` acquires: nobody reads the region any more.
+        Arc::try_unwrap(self).map(|segment| segment.region)
+    }
+}
+
+impl<M> fmt::Debug for Segment<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment")
+            .field("base", &self.base)
+            .field("capacity_bytes", &self.capacity_bytes())
+            .field("end", &self.end())
+            .finish_non_exhaustive()
+    }
+}

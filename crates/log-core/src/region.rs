@@ -94,6 +94,13 @@ impl Region {
         self.len_bytes
     }
 
+    /// Gives up everything behind the first `len_bytes`, a multiple of 8; a
+    /// larger number changes nothing.
+    pub fn shorten(&mut self, len_bytes: usize) {
+        debug_assert!(len_bytes.is_multiple_of(CELL_ALIGN_BYTES));
+        self.len_bytes = self.len_bytes.min(len_bytes);
+    }
+
     /// All bytes, of a region that nobody else can see.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.witness.write(0..self.len_bytes);

@@ -405,32 +405,54 @@ impl<M: Send + Sync> Tail<M> {
         segments.get(after.checked_sub(1)?).cloned()
     }
 
-    /// What is published behind the cursor in the segment that it stands in,
+    /// What is published behind the cursor, in the segment that it stands in
     /// or else in the next one; moves the cursor behind it. `None` if there is
-    /// nothing new.
+    /// nothing new, or the next segment was released: then
+    /// [`next_lsn`](Cursor::next_lsn) lies before [`first_lsn`](Self::first_lsn).
     ///
     /// One call costs the same however much there is to yield, unless other
     /// threads are appending: then it steps from cell to cell, to the last one
     /// that is published.
     pub fn next_span(&self, cursor: &mut Cursor<M>) -> Option<Span<M>> {
         loop {
-            // Before the look at the segment's end: if records of a later
-            // segment are published, then so is the seal of this one.
-            let published_end = self.published_end();
-            let (from, base) = (cursor.position, cursor.next);
-            match cursor.segment.end() {
-                Some(end) if end.position == from => {
-                    cursor.enter(self.segment_of(end.lsn)?)?;
-                    continue;
-                }
-                Some(end) if end.lsn <= published_end => cursor.jump_to(end),
-                Some(_) => cursor.walk_to(published_end),
-                None => match self.open_end(&cursor.segment) {
-                    Some(end) => cursor.jump_to(end),
-                    None => cursor.walk_to(published_end),
-                },
+            if let Some(span) = self.next_span_here(cursor) {
+                return Some(span);
             }
-            return (cursor.position > from).then(|| cursor.span_since(from, base));
+            if !self.enter_next_segment(cursor) {
+                return None;
+            }
+        }
+    }
+
+    /// Like [`next_span`](Self::next_span), but stays in the cursor's segment.
+    pub fn next_span_here(&self, cursor: &mut Cursor<M>) -> Option<Span<M>> {
+        // Before the look at the segment's end: if records of a later segment
+        // are published, then so is the seal of this one.
+        let published_end = self.published_end();
+        let (from, base) = (cursor.position, cursor.next);
+        let end = cursor.segment.end().or_else(|| self.open_end(&cursor.segment));
+        match end {
+            Some(end) if end.lsn <= published_end => cursor.jump_to(end),
+            _ => cursor.walk_to(published_end),
+        }
+        (cursor.position > from).then(|| cursor.span_since(from, base))
+    }
+
+    /// Moves a cursor that stands at the end of a sealed segment to the front
+    /// of the next one. Returns whether it did.
+    pub fn enter_next_segment(&self, cursor: &mut Cursor<M>) -> bool {
+        let at_end = |end: &SegmentEnd| end.position == cursor.position;
+        let Some(end) = cursor.segment.end().filter(at_end) else {
+            return false;
+        };
+        match self.segment_of(end.lsn) {
+            Some(next) if !Arc::ptr_eq(&next, &cursor.segment) => {
+                cursor.position = next.first_position();
+                cursor.next = next.base();
+                cursor.segment = next;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -470,17 +492,6 @@ impl<M> Cursor<M> {
     fn jump_to(&mut self, end: SegmentEnd) {
         self.position = end.position;
         self.next = end.lsn;
-    }
-
-    /// Goes on at the front of `segment`, unless it is there already.
-    fn enter(&mut self, segment: Arc<Segment<M>>) -> Option<()> {
-        if Arc::ptr_eq(&self.segment, &segment) {
-            return None;
-        }
-        self.position = segment.first_position();
-        self.next = segment.base();
-        self.segment = segment;
-        Some(())
     }
 }
 

@@ -22,6 +22,7 @@ mod invariants;
 mod layers;
 mod lint;
 mod loom;
+mod mutate_orderings;
 mod readme;
 mod round_trip;
 mod shuttle;
@@ -41,17 +42,18 @@ struct Task {
 
 #[rustfmt::skip]
 const TASKS: &[Task] = &[
-    Task { name: "ci",         arguments: "",                   what: "what CI runs, in its order",                         run: ci::run },
-    Task { name: "test",       arguments: "[CARGO-TEST-ARG..]", what: "unit, integration and doc tests",                    run: test::run },
-    Task { name: "lint",       arguments: "",                   what: "formatting and clippy, warnings denied",             run: lint::run },
-    Task { name: "doc",        arguments: "",                   what: "rustdoc, warnings denied",                           run: doc::run },
-    Task { name: "layers",     arguments: "",                   what: "no edge skips a layer, unsafe stays where it may be", run: layers::run },
-    Task { name: "invariants", arguments: "",                   what: "who states, keeps and checks each INV",              run: invariants::run },
-    Task { name: "loom",       arguments: "",                   what: "every thread schedule of the models, to a bound",    run: loom::run },
-    Task { name: "shuttle",    arguments: "",                   what: "random thread schedules of larger scenarios",        run: shuttle::run },
-    Task { name: "readme",     arguments: "[main-job|test]",    what: "the README's quick start: show it, or run a part",   run: readme::run },
-    Task { name: "round-trip", arguments: "[FILE..]",           what: "ingest files, cat them back, compare, verify",       run: round_trip::run },
-    Task { name: "bench",      arguments: "[--peers] [FILTER]", what: "criterion benchmarks, with the peers if asked",      run: bench::run },
+    Task { name: "ci",               arguments: "",                                  what: "what CI runs, in its order",                          run: ci::run },
+    Task { name: "test",             arguments: "[CARGO-TEST-ARG..]",                what: "unit, integration and doc tests",                     run: test::run },
+    Task { name: "lint",             arguments: "",                                  what: "formatting and clippy, warnings denied",              run: lint::run },
+    Task { name: "doc",              arguments: "",                                  what: "rustdoc, warnings denied",                            run: doc::run },
+    Task { name: "layers",           arguments: "",                                  what: "no edge skips a layer, unsafe stays where it may be", run: layers::run },
+    Task { name: "invariants",       arguments: "",                                  what: "who states, keeps and checks each INV",               run: invariants::run },
+    Task { name: "loom",             arguments: "",                                  what: "every thread schedule of the models, to a bound",     run: loom::run },
+    Task { name: "shuttle",          arguments: "",                                  what: "random thread schedules of larger scenarios",         run: shuttle::run },
+    Task { name: "mutate-orderings", arguments: "[--file PART] [--jobs N] [--list]", what: "weakens each memory ordering: what notices?",         run: mutate_orderings::run },
+    Task { name: "readme",           arguments: "[main-job|test]",                   what: "the README's quick start: show it, or run a part",    run: readme::run },
+    Task { name: "round-trip",       arguments: "[FILE..]",                          what: "ingest files, cat them back, compare, verify",        run: round_trip::run },
+    Task { name: "bench",            arguments: "[--peers] [FILTER]",                what: "criterion benchmarks, with the peers if asked",       run: bench::run },
 ];
 
 fn main() -> ExitCode {
@@ -80,8 +82,10 @@ fn main() -> ExitCode {
 fn usage() -> String {
     let mut usage = String::from("cargo xtask TASK\n\n");
     for task in TASKS {
-        let call = format!("{} {}", task.name, task.arguments);
-        usage.push_str(&format!("  {call:<26} {}\n", task.what));
+        usage.push_str(&format!("  {:<17} {}\n", task.name, task.what));
+        if !task.arguments.is_empty() {
+            usage.push_str(&format!("  {:<17} {}\n", "", task.arguments));
+        }
     }
     usage
 }

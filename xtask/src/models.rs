@@ -5,8 +5,10 @@
 //! checker's cfg the crate's atomics work inside models alone, so the ordinary
 //! tests must stay out.
 
+use std::path::Path;
+
 use crate::command::Line;
-use crate::metadata::{self, Package};
+use crate::metadata::{self, Package, Target};
 use crate::test::{Counted, run_counted};
 use crate::{Outcome, workspace};
 
@@ -46,30 +48,49 @@ impl Checker {
     /// The commands that run a package's models: those inside the crate, then
     /// those in `tests/`.
     pub(crate) fn lines(&self, package: &Package) -> Vec<Line> {
-        let in_crate = self
-            .line(package)
-            .argument("--lib")
-            .arguments(["--", self.name]);
-        let files = format!("{}_", self.name);
-        let has_files = package
-            .targets
-            .iter()
-            .any(|target| target.kind == "test" && target.name.starts_with(&files));
+        let folder = workspace::target_dir().join(self.name);
+        let line = self.line(package, workspace::relative(&folder));
+        let in_crate = line.clone().arguments(["--lib", "--", self.name]);
         let in_tests = self
-            .line(package)
-            .arguments(["--test", &format!("{files}*")]);
-        std::iter::once(in_crate)
-            .chain(has_files.then_some(in_tests))
-            .collect()
+            .has_files(package)
+            .then(|| line.argument("--test").argument(self.files()));
+        std::iter::once(in_crate).chain(in_tests).collect()
     }
 
-    fn line(&self, package: &Package) -> Line {
-        let target_dir = workspace::target_dir().join(self.name);
-        let rustflags = format!("--cfg {}", self.cfg);
+    /// One command that builds all of a package's models in `target_dir`, and
+    /// the ordinary tests inside the crate with them.
+    pub(crate) fn models(&self, package: &Package, target_dir: &Path) -> Line {
+        let line = self.line(package, target_dir).argument("--lib");
+        match self.has_files(package) {
+            true => line.argument("--test").argument(self.files()),
+            false => line,
+        }
+    }
+
+    /// What the models find in their environment.
+    pub(crate) fn owned_environment(&self) -> impl Iterator<Item = (String, String)> {
+        self.environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+    }
+
+    /// The pattern that names test files with models in them.
+    fn files(&self) -> String {
+        format!("{}_*", self.name)
+    }
+
+    /// Whether any test file fits the pattern: if not, it is an error to cargo.
+    fn has_files(&self, package: &Package) -> bool {
+        let prefix = format!("{}_", self.name);
+        let is_file = |target: &Target| target.kind == "test" && target.name.starts_with(&prefix);
+        package.targets.iter().any(is_file)
+    }
+
+    fn line(&self, package: &Package, target_dir: &Path) -> Line {
         let line = Line::cargo("test --profile loom --target-dir")
-            .argument(workspace::relative(&target_dir).to_string_lossy())
+            .argument(target_dir.to_string_lossy())
             .arguments(["-p", &package.name])
-            .environment("RUSTFLAGS", &rustflags);
+            .environment("RUSTFLAGS", &format!("--cfg {}", self.cfg));
         let set = |line: Line, (name, value): &(&str, &str)| line.environment(name, value);
         self.environment.iter().fold(line, set)
     }
@@ -78,7 +99,6 @@ impl Checker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::Target;
     use std::path::PathBuf;
 
     fn package(test_files: &[&str]) -> Package {

@@ -1,0 +1,388 @@
+//! `cargo xtask mutate-orderings`: does every memory ordering matter?
+//!
+//! Weakens each non-relaxed ordering and each fence of log-core in turn, in a
+//! scratch copy of the workspace, and runs the models (then the ordinary
+//! tests) until one fails. An ordering that can be weaker with nothing failing
+//! is either too strong, or not tested, or beyond what the checkers see; it
+//! must be listed in `crates/log-core/orderings-allowed.txt` with a reason.
+//!
+//! Read next: `mutation.rs` (what is weakened), `scratch.rs` (how it is
+//! tried), `allowed.rs` (the list).
+
+mod allowed;
+mod mutation;
+mod scratch;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use self::allowed::Allowed;
+use self::mutation::{Mutation, fence_helpers, mutations};
+use self::scratch::{Ended, Scratch, Test};
+use crate::command::Line;
+use crate::loom::LOOM;
+use crate::metadata::{self, Package};
+use crate::{Outcome, source, workspace};
+
+/// The crate that has orderings; the others build on its types.
+const CRATE: &str = "log-core";
+/// The file that defines the fences rather than using them.
+const SYNC: &str = "src/sync.rs";
+const ALLOWED: &str = "orderings-allowed.txt";
+
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let options = Options::parse(arguments)?;
+    let packages = metadata::packages()?;
+    let package = packages.iter().find(|package| package.name == CRATE);
+    let package = package.ok_or(format!("no package {CRATE}"))?;
+    let allowed_file = package.folder.join(ALLOWED);
+    let allowed = Allowed::parse(&workspace::read(&allowed_file)?).map_err(|problem| {
+        format!(
+            "{}: {problem}",
+            workspace::relative(&allowed_file).display()
+        )
+    })?;
+    let mutations = chosen(package, &options)?;
+    if options.list {
+        mutations
+            .iter()
+            .for_each(|mutation| println!("{}", shown(mutation)));
+        return Ok(());
+    }
+    let trial = Trial::begin(&packages, package, options.jobs)?;
+    let mut verdicts = Vec::new();
+    for (at, mutation) in mutations.iter().enumerate() {
+        let start = Instant::now();
+        let verdict = trial.judge(mutation)?;
+        let (count, seconds) = (mutations.len(), start.elapsed().as_secs());
+        eprintln!(
+            "[{}/{count}] {seconds} s  {}  {verdict:?}",
+            at + 1,
+            shown(mutation)
+        );
+        verdicts.push((mutation, verdict));
+    }
+    conclude(&verdicts, &allowed, options.file.is_none())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    /// Only files whose path contains this.
+    file: Option<String>,
+    /// How many tests run at a time.
+    jobs: usize,
+    /// Only show what would be tried.
+    list: bool,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Outcome<Self> {
+        let mut options = Self {
+            file: None,
+            jobs: 2,
+            list: false,
+        };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--list" => options.list = true,
+                "--file" => options.file = Some(value()?.clone()),
+                "--jobs" => {
+                    let jobs = value()?;
+                    let parsed = jobs.parse().ok().filter(|jobs| *jobs > 0);
+                    options.jobs = parsed.ok_or(format!("--jobs: `{jobs}` is not a count"))?;
+                }
+                other => return Err(format!("no option `{other}`")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// The mutations of the crate that the options ask for.
+fn chosen(package: &Package, options: &Options) -> Outcome<Vec<Mutation>> {
+    let sources = source::of_package(package)?;
+    let is_sync = |path: &Path| package.folder.join(SYNC).ends_with(path);
+    let helpers: Vec<_> = sources
+        .iter()
+        .filter(|source| is_sync(&source.path))
+        .flat_map(fence_helpers)
+        .collect();
+    let is_chosen = |path: &Path| {
+        let asked = options.file.as_deref().unwrap_or_default();
+        !is_sync(path) && path.to_string_lossy().contains(asked)
+    };
+    let chosen = sources.iter().filter(|source| is_chosen(&source.path));
+    let found: Vec<_> = chosen
+        .flat_map(|source| mutations(source, &helpers))
+        .collect();
+    if found.is_empty() {
+        Err("nothing to weaken".to_owned())
+    } else {
+        Ok(found)
+    }
+}
+
+/// The tests that a mutation must survive, in the order they are tried.
+struct Suite {
+    /// A `cargo test` line without `--no-run`.
+    build: Line,
+    /// Which of the tests inside the crate belong to it, by a part of the name.
+    in_crate: &'static str,
+    environment: Vec<(String, String)>,
+    /// Its tests and their limits, from a run without a mutation.
+    tests: Vec<Test>,
+}
+
+struct Trial {
+    scratch: Scratch,
+    suites: Vec<Suite>,
+    jobs: usize,
+}
+
+/// What became of a mutation.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    CaughtBy(String),
+    Survived,
+    /// No test failed, but these were given up.
+    Undecided(Vec<String>),
+}
+
+impl Trial {
+    /// Copies the workspace, and runs every test once as it is: all must pass,
+    /// and the time each took orders them and bounds it later.
+    fn begin(packages: &[Package], package: &Package, jobs: usize) -> Outcome<Self> {
+        let scratch = Scratch::refreshed()?;
+        let mut suites = suites(&scratch, packages, package);
+        for suite in &mut suites {
+            suite.measure(jobs)?;
+        }
+        Ok(Self {
+            scratch,
+            suites,
+            jobs,
+        })
+    }
+
+    fn judge(&self, mutation: &Mutation) -> Outcome<Verdict> {
+        let original = workspace::read(&workspace::root().join(&mutation.path))?;
+        self.scratch
+            .write(&mutation.path, &mutation.apply(&original))?;
+        let verdict = self.judge_scratch();
+        self.scratch.write(&mutation.path, &original)?;
+        verdict.map_err(|problem| format!("{}: {problem}", shown(mutation)))
+    }
+
+    fn judge_scratch(&self) -> Outcome<Verdict> {
+        let mut given_up = Vec::new();
+        for suite in &self.suites {
+            suite.rebuild()?;
+            let results =
+                scratch::run_until_one_fails(&suite.tests, self.jobs, &suite.environment)?;
+            let named = |wanted: Ended| {
+                let ended = suite.tests.iter().zip(&results);
+                let ended = ended.filter(move |(_, (ended, _))| *ended == wanted);
+                ended.map(|(test, _)| test.name.clone())
+            };
+            if let Some(test) = named(Ended::Failed).next() {
+                return Ok(Verdict::CaughtBy(test));
+            }
+            given_up.extend(named(Ended::GivenUp));
+        }
+        Ok(if given_up.is_empty() {
+            Verdict::Survived
+        } else {
+            Verdict::Undecided(given_up)
+        })
+    }
+}
+
+/// The models of the crate, those of the crates above, its ordinary tests.
+fn suites(scratch: &Scratch, packages: &[Package], package: &Package) -> Vec<Suite> {
+    let manifest = scratch
+        .path(Path::new("Cargo.toml"))
+        .to_string_lossy()
+        .into_owned();
+    let folder = workspace::target_dir().join("mutate");
+    let suite = |line: Line, package: &Package, in_crate| Suite {
+        build: line.arguments(["--manifest-path", &manifest]),
+        in_crate,
+        environment: test_environment(scratch, package),
+        tests: Vec::new(),
+    };
+    let models = |package: &Package| {
+        let mut models = suite(
+            LOOM.models(package, &folder.join("loom")),
+            package,
+            LOOM.name,
+        );
+        models.environment.extend(LOOM.owned_environment());
+        models
+    };
+    let mut suites = vec![models(package)];
+    let above = LOOM
+        .packages(packages)
+        .into_iter()
+        .filter(|above| above.name != package.name);
+    suites.extend(above.map(models));
+    let ordinary = Line::cargo("test --lib --tests")
+        .arguments(["-p", &package.name, "--target-dir"])
+        .argument(folder.join("test").to_string_lossy());
+    suites.push(suite(ordinary, package, ""));
+    suites
+}
+
+/// What cargo tells a test about its package, for the copy of the package.
+fn test_environment(scratch: &Scratch, package: &Package) -> Vec<(String, String)> {
+    let folder = scratch.path(workspace::relative(&package.folder));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    vec![
+        pair("CARGO_MANIFEST_DIR", &folder.to_string_lossy()),
+        pair("CARGO_PKG_NAME", &package.name),
+    ]
+}
+
+impl Suite {
+    fn measure(&mut self, jobs: usize) -> Outcome {
+        self.build.print();
+        let tests = scratch::build(&self.build, self.in_crate)?;
+        self.tests = tests.ok_or("the workspace does not compile as it is")?;
+        let results = scratch::run_until_one_fails(&self.tests, jobs, &self.environment)?;
+        let mut timed: Vec<_> = std::mem::take(&mut self.tests)
+            .into_iter()
+            .zip(results)
+            .collect();
+        if let Some((test, _)) = timed.iter().find(|(_, (ended, _))| *ended == Ended::Failed) {
+            return Err(format!("{} fails before anything is weakened", test.name));
+        }
+        timed.sort_by_key(|(_, (_, took))| *took);
+        // A weaker ordering gives a checker more to explore.
+        let limit = |took: Duration| took * 20 + Duration::from_secs(60);
+        for (test, (_, took)) in &mut timed {
+            test.limit = limit(*took);
+        }
+        self.tests = timed.into_iter().map(|(test, _)| test).collect();
+        Ok(())
+    }
+
+    /// Builds the suite with the mutation in place.
+    fn rebuild(&self) -> Outcome {
+        let tests = scratch::build(&self.build, self.in_crate)?;
+        tests
+            .map(drop)
+            .ok_or_else(|| "does not compile with this change".to_owned())
+    }
+}
+
+fn shown(mutation: &Mutation) -> String {
+    let Mutation {
+        path,
+        line,
+        function,
+        call,
+        change,
+        ..
+    } = mutation;
+    format!("{}:{line} | {function} | {call} | {change}", path.display())
+}
+
+/// Prints the table, and fails on what nothing catches and nobody excuses.
+fn conclude(verdicts: &[(&Mutation, Verdict)], allowed: &Allowed, is_complete: bool) -> Outcome {
+    println!("| place | function | call | orderings | what notices |");
+    println!("|---|---|---|---|---|");
+    let mut problems = Vec::new();
+    let mut survivors = Vec::new();
+    for (mutation, verdict) in verdicts {
+        let excuse = allowed.reason(mutation);
+        let notices = match (verdict, excuse) {
+            (Verdict::CaughtBy(test), _) => test.clone(),
+            (_, Some(reason)) => format!("nothing: {reason}"),
+            (Verdict::Survived, None) => "nothing".to_owned(),
+            (Verdict::Undecided(tests), None) => format!("given up: {}", tests.join(", ")),
+        };
+        println!("| {} | {notices} |", shown(mutation));
+        if !matches!(verdict, Verdict::CaughtBy(_)) {
+            survivors.push(*mutation);
+            if excuse.is_none() {
+                problems.push(format!("nothing notices {}", shown(mutation)));
+            }
+        }
+    }
+    if is_complete {
+        let stale = allowed.stale(&survivors);
+        problems.extend(
+            stale
+                .iter()
+                .map(|entry| format!("{ALLOWED} excuses nothing at {entry}")),
+        );
+    }
+    println!(
+        "{} weakened, {} noticed",
+        verdicts.len(),
+        verdicts.len() - survivors.len()
+    );
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("\n  {}", problems.join("\n  ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+
+    fn parse(arguments: &[&str]) -> Outcome<Options> {
+        Options::parse(
+            &arguments
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn options_choose_a_file_and_a_number_of_jobs() {
+        let options = parse(&["--file", "pins.rs", "--jobs", "1"]).unwrap();
+        assert_eq!(
+            options,
+            Options {
+                file: Some("pins.rs".to_owned()),
+                jobs: 1,
+                list: false
+            }
+        );
+        for wrong in [&["--jobs", "0"][..], &["--jobs"], &["--file"], &["pins.rs"]] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_survivor_fails_the_run_unless_it_is_excused() {
+        let text = "fn f() { x.load(Acquire) }".to_owned();
+        let found = mutations(&Source::parse(Path::new("src/a.rs"), text, false), &[]);
+        let none = Allowed::parse("").unwrap();
+        let excused =
+            Allowed::parse("src/a.rs | f | x.load | Acquire -> Relaxed | a lock orders it")
+                .unwrap();
+        let with = |verdict: Verdict, allowed: &Allowed, is_complete| {
+            conclude(&[(&found[0], verdict)], allowed, is_complete)
+        };
+        let caught = || Verdict::CaughtBy("a_test".to_owned());
+        assert!(with(caught(), &none, true).is_ok());
+        assert!(with(Verdict::Survived, &none, true).is_err());
+        assert!(with(Verdict::Undecided(vec!["slow".to_owned()]), &none, true).is_err());
+        assert!(with(Verdict::Survived, &excused, true).is_ok());
+        assert!(
+            with(caught(), &excused, true).is_err(),
+            "the excuse is stale"
+        );
+        assert!(
+            with(caught(), &excused, false).is_ok(),
+            "a partial run cannot tell"
+        );
+    }
+}

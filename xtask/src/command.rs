@@ -4,7 +4,7 @@
 //! into a shell there and does the same.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::{Outcome, workspace};
@@ -73,11 +73,10 @@ impl Line {
             .spawn()
             .map_err(|e| self.unstartable(&e))?;
         if let Some(stdout) = child.stdout.take() {
-            let mut own_stdout = std::io::stdout().lock();
             for bytes in BufReader::new(stdout).split(b'\n') {
                 let bytes = bytes.map_err(|e| format!("`{self}`: reading its output: {e}"))?;
                 let line = String::from_utf8_lossy(&bytes);
-                writeln!(own_stdout, "{line}").map_err(|e| format!("standard output: {e}"))?;
+                println!("{line}");
                 each(&line);
             }
         }

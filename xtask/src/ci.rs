@@ -51,3 +51,20 @@ fn announced<T>(name: &str, step: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     eprintln!("\n== cargo xtask {name}");
     step().map_err(|problem| format!("{name}: {problem}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_can_be_run_by_the_name_it_prints() {
+        for step in STEPS {
+            let task = step.name.split(' ').next();
+            assert!(
+                crate::TASKS.iter().any(|known| Some(known.name) == task),
+                "{}",
+                step.name
+            );
+        }
+    }
+}

@@ -12,12 +12,14 @@ use crate::metadata::{self, Package, Target};
 use crate::test::{Counted, run_counted};
 use crate::{Outcome, workspace};
 
-/// A schedule checker and how far it goes.
+/// A schedule checker. All of them share the cargo profile `loom`.
 #[derive(Debug)]
 pub(crate) struct Checker {
-    /// Its crate, its cargo profile's cfg, and the prefix of its test files.
+    /// Its crate, the prefix of its test files, and what marks a module path.
     pub(crate) name: &'static str,
+    /// What `sync` modules ask for.
     pub(crate) cfg: &'static str,
+    /// How far it goes.
     pub(crate) environment: &'static [(&'static str, &'static str)],
 }
 

@@ -249,6 +249,9 @@ impl Suite {
         self.build.print();
         let tests = scratch::build(&self.build, self.in_crate)?;
         self.tests = tests.ok_or("the workspace does not compile as it is")?;
+        if self.tests.is_empty() {
+            return Err("this finds no test, so nothing could be noticed".to_owned());
+        }
         let results = scratch::run_until_one_fails(&self.tests, jobs, &self.environment)?;
         let mut timed: Vec<_> = std::mem::take(&mut self.tests)
             .into_iter()

@@ -52,8 +52,11 @@ impl Region {
     /// for page faults, and a recycled one does not.
     #[must_use]
     pub fn heap(len_bytes: usize) -> Option<Self> {
+        if !is_region_length(len_bytes) {
+            return None;
+        }
         let owner = HeapMemory::zeroed(len_bytes)?;
-        let memory = owner.memory;
+        let memory = owner.aligned();
         // SAFETY:
         // - valid and zeroed for `len_bytes` for as long as `owner` lives;
         // - ours alone: `HeapMemory` hands its pointer to nobody else;
@@ -77,7 +80,7 @@ impl Region {
         len_bytes: usize,
         owner: Box<dyn Any + Send + Sync>,
     ) -> Option<Self> {
-        if !len_bytes.is_multiple_of(CELL_ALIGN_BYTES) || len_bytes > REGION_BYTES_MAX {
+        if !is_region_length(len_bytes) {
             return None;
         }
         Some(Self {
@@ -94,11 +97,11 @@ impl Region {
         self.len_bytes
     }
 
-    /// Gives up everything behind the first `len_bytes`, a multiple of 8; a
-    /// larger number changes nothing.
+    /// Gives up everything behind the first `len_bytes`, rounded down to a
+    /// multiple of 8; a larger number changes nothing.
     pub fn shorten(&mut self, len_bytes: usize) {
-        debug_assert!(len_bytes.is_multiple_of(CELL_ALIGN_BYTES));
-        self.len_bytes = self.len_bytes.min(len_bytes);
+        let whole_units = len_bytes - len_bytes % CELL_ALIGN_BYTES;
+        self.len_bytes = self.len_bytes.min(whole_units);
     }
 
     /// All bytes, of a region that nobody else can see.
@@ -203,7 +206,12 @@ impl fmt::Debug for Region {
     }
 }
 
-/// Heap memory of a region; frees it.
+fn is_region_length(len_bytes: usize) -> bool {
+    len_bytes.is_multiple_of(CELL_ALIGN_BYTES) && len_bytes <= REGION_BYTES_MAX
+}
+
+/// Heap memory of a region, and as much more as it takes to begin at a page;
+/// frees it.
 struct HeapMemory {
     memory: NonNull<u8>,
     layout: Layout,
@@ -216,11 +224,20 @@ unsafe impl Sync for HeapMemory {}
 
 impl HeapMemory {
     fn zeroed(len_bytes: usize) -> Option<Self> {
-        // A layout of no bytes may not be allocated.
-        let layout = Layout::from_size_align(len_bytes.max(1), ALIGN_BYTES).ok()?;
+        // Not aligned to a page by the allocator, which would then fill the
+        // memory with zeros itself instead of asking for fresh pages.
+        let size_bytes = len_bytes.checked_add(ALIGN_BYTES)?;
+        let layout = Layout::from_size_align(size_bytes, CELL_ALIGN_BYTES).ok()?;
         // SAFETY: the layout has at least one byte.
         let memory = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         Some(Self { memory, layout })
+    }
+
+    /// The first page boundary.
+    fn aligned(&self) -> NonNull<u8> {
+        let skipped_bytes = self.memory.align_offset(ALIGN_BYTES);
+        // SAFETY: less than `ALIGN_BYTES`, which the allocation has to spare.
+        unsafe { self.memory.add(skipped_bytes) }
     }
 }
 

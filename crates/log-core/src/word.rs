@@ -28,6 +28,9 @@ pub const CELL_ALIGN_BYTES: usize = 8;
 /// The longest payload that a cell can have: 256 MiB less one byte.
 pub const PAYLOAD_BYTES_MAX: usize = (1 << 28) - 1;
 
+/// The longest cell.
+pub(crate) const CELL_BYTES_MAX: usize = cell_bytes(PAYLOAD_BYTES_MAX);
+
 const STATE_SHIFT: u32 = 28;
 const BEGIN: u64 = 1 << 30;
 const END: u64 = 1 << 31;
@@ -143,6 +146,13 @@ impl Word {
             2 => CellState::Published,
             _ => CellState::Void,
         }
+    }
+
+    /// Whether the cell is never to change again.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn is_complete(self) -> bool {
+        matches!(self.state(), CellState::Published | CellState::Void)
     }
 
     /// Whether the cell is the first of its batch.

@@ -8,6 +8,8 @@
 //! cleared before its records are published, so that until then it may use the
 //! segment that stands there.
 
+use std::ptr::NonNull;
+
 use super::head::{Head, Need, SEALED};
 use super::segment::Segment;
 use crate::Lsn;
@@ -17,8 +19,7 @@ use crate::sync::{Arc, AtomicU64, Ordering, UnsafeCell};
 pub(super) struct Bay<M> {
     head: Padded<AtomicU64>,
     /// The base of the segment that stands here, for who asks without a
-    /// reservation. Bases only grow, so a base seen before and after a look at
-    /// the head says whose head it was.
+    /// reservation. Never falls.
     base: AtomicU64,
     /// Written by the roller alone, while the head is sealed and no record that
     /// was reserved here is unpublished. Read by who holds such a record.
@@ -43,7 +44,8 @@ impl<M> Bay<M> {
     /// Takes room from whatever segment is open here; the head before it.
     #[inline]
     pub(super) fn take(&self, need: Need) -> Option<Head> {
-        let mut head = self.head();
+        // Relaxed: a stale head fails the exchange, which acquires.
+        let mut head = Head::from_bits(self.head.0.load(Ordering::Relaxed));
         loop {
             let taken = head.take(need.bytes(), need.records())?;
             // Acquire pairs with the Release in `open`: we are about to use the
@@ -61,21 +63,28 @@ impl<M> Bay<M> {
         }
     }
 
-    #[inline]
-    fn head(&self) -> Head {
-        // Acquire pairs with the Release in `open`: for `base_and_head`, which
-        // must not see the head of a later segment with the base of this one.
-        Head::from_bits(self.head.0.load(Ordering::Acquire))
+    /// The base of the segment that stands here, and its head.
+    ///
+    /// Waits for nobody: looks again only if a roll has just passed.
+    pub(super) fn base_and_head(&self) -> (Lsn, Head) {
+        loop {
+            // Acquire pairs with the Release in `replace`: who sees the new
+            // base does not see the old segment's head any more.
+            let base = self.base.load(Ordering::Acquire);
+            // Acquire pairs with the Release in `open`: who sees the new head
+            // sees the new base below.
+            let head = Head::from_bits(self.head.0.load(Ordering::Acquire));
+            // Relaxed: behind the head's Acquire already.
+            if self.base.load(Ordering::Relaxed) == base {
+                return (Lsn(base), head);
+            }
+        }
     }
 
-    /// The base of the segment that stands here, and its head. `None` while
-    /// it is being replaced.
-    pub(super) fn base_and_head(&self) -> Option<(Lsn, Head)> {
-        // Acquire keeps the look at the head behind this one.
-        let base = self.base.load(Ordering::Acquire);
-        let head = self.head();
-        // Relaxed: behind the head's Acquire already.
-        (self.base.load(Ordering::Relaxed) == base).then_some((Lsn(base), head))
+    /// One past the last record that was reserved here.
+    pub(super) fn reserved_end(&self) -> Lsn {
+        let (base, head) = self.base_and_head();
+        Lsn(base.0 + u64::from(head.records()))
     }
 
     /// Refuses further reservations; the final head.
@@ -85,24 +94,34 @@ impl<M> Bay<M> {
         Head::from_bits(self.head.0.fetch_or(SEALED, Ordering::Relaxed))
     }
 
+    /// Refuses further reservations until the answer is dropped, which opens
+    /// the head again as it stands there, also while unwinding.
+    pub(super) fn pause(&self) -> Paused<'_, M> {
+        Paused {
+            bay: self,
+            head: self.seal(),
+        }
+    }
+
     /// Lets reservations in, or in again.
     pub(super) fn open(&self, head: Head) {
         // Release hands the segment to the Acquire in `take`.
         self.head.0.store(head.to_bits(), Ordering::Release);
     }
 
-    /// The segment, for the holder of a reservation in it.
+    /// The segment, for the holder of a reservation in it: alive until the
+    /// holder's records are published.
     ///
     /// # Safety
     ///
-    /// The caller must have taken room from this bay, and not use the reference
-    /// any more when its records are published.
+    /// The caller must have taken room from this bay, and not have published
+    /// its records.
     #[inline]
-    pub(super) unsafe fn segment(&self) -> Option<&Segment<M>> {
+    pub(super) unsafe fn segment(&self) -> Option<NonNull<Segment<M>>> {
         // SAFETY: the bay is not cleared while the caller's records are
-        // unpublished, and the caller stops before.
-        self.segment
-            .with(|segment| unsafe { (*segment).as_deref() })
+        // unpublished.
+        let segment = self.segment.with(|place| unsafe { (*place).as_deref() });
+        segment.map(NonNull::from)
     }
 
     /// Puts a segment in, or takes the old one out.
@@ -113,13 +132,30 @@ impl<M> Bay<M> {
     /// record that was reserved in it published, with that acquired.
     pub(super) unsafe fn replace(&self, segment: Option<Arc<Segment<M>>>) {
         if let Some(segment) = &segment {
-            // Handed over by the Release in `open`.
-            self.base.store(segment.base().0, Ordering::Relaxed);
+            // Release, in this order: who sees the old segment's records gone
+            // sees where they ended (the seal of its successor, if it looks at
+            // the other bay), and who sees the new base does not count the old
+            // records on top of it. Pair with the Acquires in `base_and_head`.
+            self.head.0.store(Head::CLOSED.to_bits(), Ordering::Release);
+            self.base.store(segment.base().0, Ordering::Release);
         }
         let old = self.segment.with_mut(|place| {
             // SAFETY: nobody else reads or writes it now, by the contract.
             unsafe { std::mem::replace(&mut *place, segment) }
         });
         drop(old);
+    }
+}
+
+/// A bay that refuses reservations for a while.
+pub(super) struct Paused<'a, M> {
+    bay: &'a Bay<M>,
+    /// What it goes on with.
+    pub(super) head: Head,
+}
+
+impl<M> Drop for Paused<'_, M> {
+    fn drop(&mut self) {
+        self.bay.open(self.head);
     }
 }

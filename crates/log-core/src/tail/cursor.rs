@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::segment::Segment;
+use super::segment::{Segment, SegmentEnd};
 use crate::Lsn;
 use crate::sync::Arc;
 
@@ -47,6 +47,19 @@ impl<M> Cursor<M> {
             self.position += word.cell_bytes();
             self.next.0 += u64::from(word.is_numbered());
         }
+    }
+
+    /// Goes to the end of this segment, which is published.
+    pub(super) fn jump_to(&mut self, end: SegmentEnd) {
+        self.position = end.position;
+        self.next = end.lsn;
+    }
+
+    /// Goes on at the front of `segment`.
+    pub(super) fn enter(&mut self, segment: Arc<Segment<M>>) {
+        self.position = segment.first_position();
+        self.next = segment.base();
+        self.segment = segment;
     }
 
     /// Cuts off what lies between `from` and here.

@@ -14,7 +14,7 @@
 //! thread that slept through a roll cannot be fooled by a word of the same
 //! look. `S`, sealed, refuses every reservation.
 
-use crate::word::{CELL_ALIGN_BYTES, CELL_HEADER_BYTES};
+use crate::word::{CELL_ALIGN_BYTES, CELL_BYTES_MAX, CELL_HEADER_BYTES};
 
 const ROOM_SHIFT: u32 = 32;
 const ROOM_UNITS_MAX: u64 = (1 << 31) - 1;
@@ -32,12 +32,16 @@ pub struct Need {
 
 impl Need {
     /// Room for `records` records (at least one) in cells of `bytes` bytes
-    /// together: a multiple of 8, and at least 16 a record. `None` if it is
-    /// not so.
+    /// together: a multiple of 8, at least 16 a record, and no more than cells
+    /// can have. `None` if it is not so.
     #[must_use]
     pub const fn new(records: u32, bytes: usize) -> Option<Self> {
         let least = records as usize * CELL_HEADER_BYTES;
-        if records == 0 || bytes < least || !bytes.is_multiple_of(CELL_ALIGN_BYTES) {
+        let most = records as usize * CELL_BYTES_MAX;
+        if bytes < least || bytes > most || !bytes.is_multiple_of(CELL_ALIGN_BYTES) {
+            return None;
+        }
+        if records == 0 {
             return None;
         }
         Some(Self { records, bytes })
@@ -145,13 +149,19 @@ mod tests {
 
     #[test]
     fn a_need_that_cells_cannot_have_is_refused() {
-        for (records, bytes) in [(0, 16), (1, 8), (2, 24), (1, 20)] {
+        let too_long = CELL_BYTES_MAX + CELL_ALIGN_BYTES;
+        for (records, bytes) in [(0, 0), (0, 16), (1, 8), (2, 24), (1, 20), (1, too_long)] {
             assert_eq!(
                 Need::new(records, bytes),
                 None,
                 "{records} records in {bytes} bytes"
             );
         }
-        assert!(Need::new(2, 32).is_some());
+        for (records, bytes) in [(2, 32), (1, CELL_BYTES_MAX), (2, 2 * CELL_BYTES_MAX)] {
+            assert!(
+                Need::new(records, bytes).is_some(),
+                "{records} records in {bytes} bytes"
+            );
+        }
     }
 }

@@ -52,11 +52,12 @@ pub use reservation::Reservation;
 pub use segment::{Segment, SegmentEnd, Start};
 
 use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
-use crate::word::{CELL_HEADER_BYTES, cell_bytes};
+use crate::word::{CELL_ALIGN_BYTES, CELL_HEADER_BYTES, PAYLOAD_BYTES_MAX, cell_bytes};
 use crate::{Lsn, Region, Word};
 use bay::Bay;
 use head::Head;
 use order::Order;
+use segment::SegmentId;
 
 /// A successor for a full segment, as [`Tail::reserve_or_roll`] asks for it.
 #[derive(Debug)]
@@ -105,6 +106,8 @@ pub enum RollError<E> {
 /// # Ok::<(), &str>(())
 /// ```
 pub struct Tail<M> {
+    /// Differs from that of every other tail.
+    id: u64,
     order: Order,
     bays: [Bay<M>; 2],
     /// Which bay the open segment stands in.
@@ -130,8 +133,10 @@ impl<M: Send + Sync> Tail<M> {
         let capacity_bytes = region.len_bytes();
         let records = start.records_within(capacity_bytes);
         let head = Head::open(capacity_bytes - start.end_position, records);
-        let segment = Segment::new(region, start.base, start.first_position, meta);
+        let id = SegmentId::first();
+        let segment = Segment::new(id, region, start.base, start.first_position, meta);
         let tail = Self {
+            id: id.tail,
             order: Order::new(start.end),
             bays: [Bay::empty(), Bay::empty()],
             current: AtomicUsize::new(0),
@@ -152,17 +157,24 @@ impl<M: Send + Sync> Tail<M> {
         // Relaxed: a stale answer leads to a sealed bay, see `bay`.
         let bay = &self.bays[self.current.load(Ordering::Relaxed)];
         let head = bay.take(need)?;
-        // SAFETY: taken, and the reservation that the reference goes into is
-        // used up by being published.
+        self.reservation(bay, head, need)
+    }
+
+    /// A reservation of what was just taken from the `head` of `bay`.
+    #[inline]
+    fn reservation<'a>(
+        &'a self,
+        bay: &'a Bay<M>,
+        head: Head,
+        need: Need,
+    ) -> Option<Reservation<'a, M>> {
+        // SAFETY: taken by our caller, and not yet published.
         let segment = unsafe { bay.segment() }?;
-        let place = segment.end_at(head);
-        Some(Reservation::new(
-            segment,
-            &self.order,
-            place.lsn,
-            need,
-            place.position,
-        ))
+        // SAFETY:
+        // - the bay keeps the segment alive until the place is published;
+        // - the place is ours: taken from the head, which is moved by
+        //   read-modify-writes and by who has sealed it only.
+        Some(unsafe { Reservation::new(segment, &self.order, head, need) })
     }
 
     /// Takes a place for `need`, in a successor of the open segment if it has
@@ -172,9 +184,18 @@ impl<M: Send + Sync> Tail<M> {
     /// (those who need the successor wait), and may fail: then the tail is as
     /// it was and smaller records may still fit.
     ///
+    /// Blocks until the records of the segment before the open one are
+    /// published; so `prepare`, and whoever else holds a reservation, must not
+    /// wait for this call.
+    ///
     /// # Errors
     ///
     /// See [`RollError`].
+    ///
+    /// # Panics
+    ///
+    /// If `prepare` does, or gives a first position that is no multiple of 8.
+    /// The tail is as it was, then.
     pub fn reserve_or_roll<E, F>(
         &self,
         need: Need,
@@ -192,21 +213,17 @@ impl<M: Send + Sync> Tail<M> {
             return Ok(place);
         }
         let (bay, head) = self.roll_locked(Some(need), prepare)?;
-        // SAFETY: the new head was opened with our need taken already, and the
-        // reference goes into the reservation.
-        let segment = unsafe { bay.segment() }.ok_or(RollError::RegionTooSmall)?;
-        let place = segment.end_at(head);
-        Ok(Reservation::new(
-            segment,
-            &self.order,
-            place.lsn,
-            need,
-            place.position,
-        ))
+        // The new head was opened with our need taken already.
+        match self.reservation(bay, head, need) {
+            Some(place) => Ok(place),
+            None => unreachable!("a bay that was just entered has a segment"),
+        }
     }
 
     /// Seals the open segment and goes on in a successor. Does nothing, and
     /// returns false, if the open segment has no record yet.
+    ///
+    /// Blocks, and panics, as [`reserve_or_roll`](Self::reserve_or_roll) does.
     ///
     /// # Errors
     ///
@@ -241,8 +258,13 @@ impl<M: Send + Sync> Tail<M> {
         self.clear_other_bay(current, old.base());
 
         let next = prepare().map_err(RollError::Prepare)?;
-        let room_bytes = next.region.len_bytes().saturating_sub(next.first_position);
-        let empty = Head::open(room_bytes, 0);
+        assert!(
+            next.first_position.is_multiple_of(CELL_ALIGN_BYTES),
+            "a first position of {} bytes is no multiple of {CELL_ALIGN_BYTES}",
+            next.first_position
+        );
+        let room_bytes = next.region.len_bytes().checked_sub(next.first_position);
+        let empty = Head::open(room_bytes.ok_or(RollError::RegionTooSmall)?, 0);
         let taken = match need {
             Some(need) => empty.take(need.bytes(), need.records()),
             None => Some(empty),
@@ -255,7 +277,8 @@ impl<M: Send + Sync> Tail<M> {
         old.seal(last);
         let end = old.end_at(last);
         let meta = (next.open)(end);
-        let segment = Segment::new(next.region, end.lsn, next.first_position, meta);
+        let id = old.id.successor();
+        let segment = Segment::new(id, next.region, end.lsn, next.first_position, meta);
         let entered = self.enter(1 - current, Arc::new(segment), taken);
         Ok((entered, empty))
     }
@@ -294,7 +317,13 @@ impl<M: Send + Sync> Tail<M> {
     /// record, and returns the cell's first word, of an unnumbered kind.
     ///
     /// Blocks until everything reserved before is published, and holds up
-    /// appends meanwhile: for moments of rest.
+    /// appends meanwhile ([`reserve`](Self::reserve) finds no room): for
+    /// moments of rest.
+    ///
+    /// # Panics
+    ///
+    /// If `fill` does, or if the word is of a numbered kind, of another length,
+    /// or neither published nor void. Then nothing is inserted.
     pub fn insert_unnumbered(
         &self,
         payload_bytes: usize,
@@ -304,25 +333,30 @@ impl<M: Send + Sync> Tail<M> {
         // Relaxed: it changes under the lock that we hold.
         let bay = &self.bays[self.current.load(Ordering::Relaxed)];
         let segment = self.open_segment();
-        let head = bay.seal();
-        let place = segment.end_at(head);
+        // A roll that panicked has left a sealed segment, for the next roll.
+        if payload_bytes > PAYLOAD_BYTES_MAX || segment.end().is_some() {
+            return None;
+        }
+        let mut paused = bay.pause();
+        let place = segment.end_at(paused.head);
         self.order
             .wait_until(None, || self.order.published_end() >= place.lsn);
 
         let cell_bytes = cell_bytes(payload_bytes);
-        let after = head.take(cell_bytes, 0);
-        if after.is_some() {
-            let range = place.position..place.position + cell_bytes;
-            // SAFETY: the head is sealed and we alone may open it again, so the
-            // room behind it is ours.
-            let cell = unsafe { segment.region.reserved(range) };
-            let word = fill(cell, place);
-            debug_assert!(!word.is_numbered() && word.cell_bytes() == cell_bytes);
-            // SAFETY: as above; cells begin at multiples of 8.
-            unsafe { segment.region.store_word(place.position, word) };
-        }
-        bay.open(after.unwrap_or(head));
-        after.map(|_| place)
+        let after = paused.head.take(cell_bytes, 0)?;
+        let range = place.position..place.position + cell_bytes;
+        // SAFETY: the head is sealed and we alone may open it again, so the
+        // room behind it is ours.
+        let cell = unsafe { segment.region.reserved(range) };
+        let word = fill(cell, place);
+        assert!(
+            !word.is_numbered() && word.is_complete() && word.cell_bytes() == cell_bytes,
+            "{word:?} is no unnumbered cell of {cell_bytes} bytes"
+        );
+        // SAFETY: as above; cells begin at multiples of 8.
+        unsafe { segment.region.store_word(place.position, word) };
+        paused.head = after;
+        Some(place)
     }
 
     /// One past the last record that is visible. `INV-C2`
@@ -335,15 +369,10 @@ impl<M: Send + Sync> Tail<M> {
     /// One past the last record that has a number.
     #[must_use]
     pub fn reserved_end(&self) -> Lsn {
-        let mut latest = None;
-        // A roll may pass between two looks; the other bay then has it.
-        while latest.is_none() {
-            // Acquire is not needed: `base_and_head` checks itself.
-            let bay = &self.bays[self.current.load(Ordering::Relaxed)];
-            latest = bay.base_and_head();
-        }
-        let (base, head) = latest.unwrap_or((Lsn::ZERO, Head::CLOSED));
-        Lsn(base.0 + u64::from(head.records())).max(self.published_end())
+        // Not by `current`, which a roll may overtake: the bay that is not
+        // open has the lower end.
+        let [one, other] = self.bays.each_ref().map(Bay::reserved_end);
+        one.max(other)
     }
 
     /// Blocks until a record at or beyond `lsn` is visible, at most for
@@ -369,6 +398,12 @@ impl<M: Send + Sync> Tail<M> {
             // last one.
             None => unreachable!("a tail has an open segment"),
         }
+    }
+
+    /// How many segments it has, the open one included.
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.segments_locked().len()
     }
 
     /// The number of the first record that can still be read.
@@ -413,6 +448,10 @@ impl<M: Send + Sync> Tail<M> {
     /// One call costs the same however much there is to yield, unless other
     /// threads are appending: then it steps from cell to cell, to the last one
     /// that is published.
+    ///
+    /// # Panics
+    ///
+    /// If the cursor is another tail's.
     pub fn next_span(&self, cursor: &mut Cursor<M>) -> Option<Span<M>> {
         loop {
             if let Some(span) = self.next_span_here(cursor) {
@@ -425,12 +464,20 @@ impl<M: Send + Sync> Tail<M> {
     }
 
     /// Like [`next_span`](Self::next_span), but stays in the cursor's segment.
+    ///
+    /// # Panics
+    ///
+    /// If the cursor is another tail's.
     pub fn next_span_here(&self, cursor: &mut Cursor<M>) -> Option<Span<M>> {
+        self.assert_own(cursor);
         // Before the look at the segment's end: if records of a later segment
         // are published, then so is the seal of this one.
         let published_end = self.published_end();
         let (from, base) = (cursor.position, cursor.next);
-        let end = cursor.segment.end().or_else(|| self.open_end(&cursor.segment));
+        let end = cursor
+            .segment
+            .end()
+            .or_else(|| self.open_end(&cursor.segment));
         match end {
             Some(end) if end.lsn <= published_end => cursor.jump_to(end),
             _ => cursor.walk_to(published_end),
@@ -440,38 +487,54 @@ impl<M: Send + Sync> Tail<M> {
 
     /// Moves a cursor that stands at the end of a sealed segment to the front
     /// of the next one. Returns whether it did.
+    ///
+    /// # Panics
+    ///
+    /// If the cursor is another tail's.
     pub fn enter_next_segment(&self, cursor: &mut Cursor<M>) -> bool {
+        self.assert_own(cursor);
         let at_end = |end: &SegmentEnd| end.position == cursor.position;
         let Some(end) = cursor.segment.end().filter(at_end) else {
             return false;
         };
-        match self.segment_of(end.lsn) {
-            Some(next) if !Arc::ptr_eq(&next, &cursor.segment) => {
-                cursor.position = next.first_position();
-                cursor.next = next.base();
-                cursor.segment = next;
-                true
-            }
-            _ => false,
-        }
+        debug_assert_eq!(cursor.next, end.lsn, "INV-C1: no record is skipped");
+        let next = self.successor_of(&cursor.segment);
+        next.map(|next| cursor.enter(next)).is_some()
+    }
+
+    /// What is published here says nothing about another tail's memory.
+    fn assert_own(&self, cursor: &Cursor<M>) {
+        let other = cursor.segment.id.tail;
+        assert_eq!(other, self.id, "the cursor is another tail's");
     }
 
     /// Where the cells of the open segment end, if all that are reserved are
     /// published.
     fn open_end(&self, segment: &Segment<M>) -> Option<SegmentEnd> {
-        // Relaxed: `base_and_head` says whose head it is.
+        // Relaxed: what follows says whose head it is.
         let bay = &self.bays[self.current.load(Ordering::Relaxed)];
-        let (base, head) = bay.base_and_head()?;
-        if base != segment.base() || head.is_sealed() {
+        let (base, head) = bay.base_and_head();
+        // The head of a predecessor is sealed. A successor may have the same
+        // base, but if this were its head, we would now see our segment's end.
+        if base != segment.base() || head.is_sealed() || segment.end().is_some() {
             return None;
         }
         let end = segment.end_at(head);
         (end.lsn <= self.published_end()).then_some(end)
     }
 
+    /// The segment behind this one, if it is there and not released.
+    fn successor_of(&self, segment: &Segment<M>) -> Option<Arc<Segment<M>>> {
+        let segments = self.segments_locked();
+        let first = segments.front()?.id.ordinal;
+        let index = segment.id.successor().ordinal.checked_sub(first)?;
+        segments.get(usize::try_from(index).ok()?).cloned()
+    }
+
     /// Forgets sealed segments that end at or before `lsn`, oldest first, and
     /// returns them. Spans and cursors that hold one keep it; when nobody does,
-    /// its region can be taken back.
+    /// its region can be taken back. So does the tail itself keep the
+    /// predecessor of the open segment, until the next roll.
     pub fn release_before(&self, lsn: Lsn) -> Vec<Arc<Segment<M>>> {
         let mut segments = self.segments_locked();
         let released = segments
@@ -485,13 +548,6 @@ impl<M: Send + Sync> Tail<M> {
 
     fn segments_locked(&self) -> MutexGuard<'_, VecDeque<Arc<Segment<M>>>> {
         lock(&self.segments)
-    }
-}
-
-impl<M> Cursor<M> {
-    fn jump_to(&mut self, end: SegmentEnd) {
-        self.position = end.position;
-        self.next = end.lsn;
     }
 }
 

@@ -88,14 +88,16 @@ impl Order {
             .is_ok()
     }
 
-    /// Moves the mark along the notes, as far as they go.
+    /// Moves the mark along the notes, as far as they go. Returns how far it
+    /// came.
     #[inline]
-    fn follow_notes(&self, mut mark: u64) {
+    fn follow_notes(&self, mut mark: u64) -> u64 {
         while let Some(end) = self.note_at(mark)
             && self.pass(mark, end)
         {
             mark = end;
         }
+        mark
     }
 
     /// How far the records go that begin at `mark`, if their thread has left
@@ -126,7 +128,11 @@ impl Order {
             if mark >= end {
                 return;
             }
-            self.follow_notes(mark);
+            if self.follow_notes(mark) != mark {
+                // Those whose notes we followed may be asleep, and we may be
+                // about to sleep ourselves.
+                self.bell.ring();
+            }
             let moved = || {
                 let mark = self.published_end().0;
                 mark >= end || self.note_at(mark).is_some()

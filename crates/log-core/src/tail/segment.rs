@@ -44,6 +44,35 @@ impl Start {
     }
 }
 
+/// Which segment of which tail. Not its base: a segment that was sealed without
+/// a record shares that with its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SegmentId {
+    /// Of all tails of the process.
+    pub(super) tail: u64,
+    /// How many segments the tail had before.
+    pub(super) ordinal: u64,
+}
+
+impl SegmentId {
+    /// The first segment of a new tail.
+    pub(super) fn first() -> Self {
+        // Not of `crate::sync`: it orders nothing, and only has to differ.
+        static TAILS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        Self {
+            tail: TAILS.fetch_add(1, Ordering::Relaxed),
+            ordinal: 0,
+        }
+    }
+
+    pub(super) fn successor(self) -> Self {
+        Self {
+            ordinal: self.ordinal + 1,
+            ..self
+        }
+    }
+}
+
 /// A region in which records are, or were, appended, with what its owner knows
 /// of it in `meta`.
 ///
@@ -51,6 +80,7 @@ impl Start {
 /// the region can be taken back with [`into_region`](Self::into_region) when
 /// nobody holds it.
 pub struct Segment<M> {
+    pub(super) id: SegmentId,
     pub(super) region: Region,
     base: Lsn,
     first_position: usize,
@@ -60,8 +90,15 @@ pub struct Segment<M> {
 }
 
 impl<M> Segment<M> {
-    pub(super) fn new(region: Region, base: Lsn, first_position: usize, meta: M) -> Self {
+    pub(super) fn new(
+        id: SegmentId,
+        region: Region,
+        base: Lsn,
+        first_position: usize,
+        meta: M,
+    ) -> Self {
         Self {
+            id,
             region,
             base,
             first_position,
@@ -118,15 +155,32 @@ impl<M> Segment<M> {
     }
 
     /// Takes the region back, to be used again, if nobody else holds the
-    /// segment.
+    /// segment: no [`Span`](super::Span), no [`Cursor`](super::Cursor), and
+    /// not the tail, which keeps the predecessor of the open segment until
+    /// the next roll. `INV-C4`
     ///
     /// # Errors
     ///
     /// Gives the segment back if somebody does.
+    #[cfg(not(log_loom))]
     pub fn into_region(self: Arc<Self>) -> Result<Region, Arc<Self>> {
+        Self::unwrap_region(self)
+    }
+
+    /// The same, for an `Arc` that cannot be a `self`, as loom's.
+    ///
+    /// # Errors
+    ///
+    /// Gives the segment back if somebody holds it.
+    #[cfg(log_loom)]
+    pub fn into_region(segment: Arc<Self>) -> Result<Region, Arc<Self>> {
+        Self::unwrap_region(segment)
+    }
+
+    fn unwrap_region(segment: Arc<Self>) -> Result<Region, Arc<Self>> {
         // Whoever let go of the segment did so by a release on its count,
         // which `try_unwrap` acquires: nobody reads the region any more.
-        Arc::try_unwrap(self).map(|segment| segment.region)
+        Arc::try_unwrap(segment).map(|segment| segment.region)
     }
 }
 

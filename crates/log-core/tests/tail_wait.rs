@@ -66,7 +66,7 @@ fn a_task_is_woken_once_for_the_record_that_it_polled_for() {
     let tail = tail(4096);
     let wakes = Arc::new(CountedWakes::default());
     let waker = Waker::from(Arc::clone(&wakes));
-    let mut context = Context::from_waker(&waker);
+    let context = Context::from_waker(&waker);
 
     assert_eq!(tail.poll_published(Lsn(0), &context), Poll::Pending);
     assert_eq!(
@@ -76,7 +76,7 @@ fn a_task_is_woken_once_for_the_record_that_it_polled_for() {
     );
     append(&tail, b"news").unwrap();
     assert_eq!(wakes.count(), 1);
-    assert_eq!(tail.poll_published(Lsn(0), &mut context), Poll::Ready(()));
+    assert_eq!(tail.poll_published(Lsn(0), &context), Poll::Ready(()));
     append(&tail, b"more news").unwrap();
     assert_eq!(wakes.count(), 1, "nobody waits any more");
 }

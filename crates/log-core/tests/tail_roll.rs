@@ -167,6 +167,18 @@ fn a_segment_that_was_sealed_without_a_record_is_passed_through() {
 }
 
 #[test]
+fn a_cursor_goes_on_when_a_segment_without_a_record_was_released_before_it() {
+    let tail = tail(64);
+    append(&tail, &[0; 40]).unwrap();
+    let mut cursor = tail.cursor_at(Lsn(0)).unwrap();
+    assert_eq!(read_on(&tail, &mut cursor).len(), 1);
+    assert_eq!(tail.roll(|| fresh(32)), Ok(true));
+    append_rolling(&tail, &[1; 60], 128);
+    assert_eq!(tail.release_before(Lsn(1)).len(), 2);
+    assert_eq!(read_on(&tail, &mut cursor).len(), 1, "nothing was missed");
+}
+
+#[test]
 fn a_cursor_that_stays_in_its_segment_is_led_to_the_next_one_only_when_told() {
     let tail = tail(64);
     append(&tail, &[1; 40]).unwrap();

@@ -242,6 +242,23 @@ impl<M: Send + Sync> Tail<M> {
         self.roll_locked(None, prepare).map(|_| true)
     }
 
+    /// Like [`roll`](Self::roll), but also leaves an empty segment behind. Its
+    /// successor then has the same base.
+    ///
+    /// # Errors
+    ///
+    /// See [`RollError`].
+    pub fn roll_even_if_empty<E, F>(
+        &self,
+        prepare: impl FnOnce() -> Result<NextSegment<F>, E>,
+    ) -> Result<(), RollError<E>>
+    where
+        F: FnOnce(SegmentEnd) -> M,
+    {
+        let _rolling = lock(&self.roll);
+        self.roll_locked(None, prepare).map(|_| ())
+    }
+
     /// Opens a successor, with room for `need` taken; its bay, and its head
     /// before that.
     fn roll_locked<E, F>(
@@ -498,7 +515,7 @@ impl<M: Send + Sync> Tail<M> {
             return false;
         };
         debug_assert_eq!(cursor.next, end.lsn, "INV-C1: no record is skipped");
-        let next = self.successor_of(&cursor.segment);
+        let next = self.successor_of(&cursor.segment, end.lsn);
         next.map(|next| cursor.enter(next)).is_some()
     }
 
@@ -523,12 +540,15 @@ impl<M: Send + Sync> Tail<M> {
         (end.lsn <= self.published_end()).then_some(end)
     }
 
-    /// The segment behind this one, if it is there and not released.
-    fn successor_of(&self, segment: &Segment<M>) -> Option<Arc<Segment<M>>> {
+    /// The segment behind this one, which ended at `end`, if it is there and no
+    /// record in between was released.
+    fn successor_of(&self, segment: &Segment<M>, end: Lsn) -> Option<Arc<Segment<M>>> {
         let segments = self.segments_locked();
         let first = segments.front()?.id.ordinal;
-        let index = segment.id.successor().ordinal.checked_sub(first)?;
-        segments.get(usize::try_from(index).ok()?).cloned()
+        // Saturating: what was released may have been a segment with no record.
+        let index = segment.id.successor().ordinal.saturating_sub(first);
+        let next = segments.get(usize::try_from(index).ok()?)?;
+        (next.base() == end).then(|| Arc::clone(next))
     }
 
     /// Forgets sealed segments that end at or before `lsn`, oldest first, and

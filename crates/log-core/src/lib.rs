@@ -2,6 +2,7 @@
 
 mod sync;
 
+pub mod atomic_log;
 mod bell;
 mod lsn;
 mod padded;
@@ -11,6 +12,10 @@ mod watermark;
 mod witness;
 mod word;
 
+pub use atomic_log::{
+    AppendError, AppendErrorCause, AtomicLog, Chunks, Follower, Gap, Iter, Refresh, SegmentSlice,
+    Snapshot, Writer,
+};
 pub use bell::Bell;
 pub use lsn::Lsn;
 pub use region::{REGION_BYTES_MAX, Region};

@@ -1,0 +1,260 @@
+//! Errors, one type per verb, one variant per thing that the caller can do.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use log_core::Lsn;
+
+use crate::recovery::Row;
+
+/// Why a log could not be opened. Nothing on disk was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process (or another handle of this one) has the log open for
+    /// writing. Wait for it, or read without the lock:
+    /// [`WalReader`](crate::WalReader).
+    #[error("{path}: another process{} is writing this log; wait for it to end, or open it read-only",
+        holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default(), path = path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// The process that holds it, if it has said so.
+        holder: Option<u32>,
+    },
+
+    /// There is something at the path, but not a directory.
+    #[error("{}: not a directory; a log is a directory of segment files", path.display())]
+    NotADirectory {
+        /// The path that was given.
+        path: PathBuf,
+    },
+
+    /// The directory holds other files and no log. Choose an empty or a new
+    /// one.
+    #[error("{}: not a log: the directory has no segments but other files, such as {example:?}; name a log's directory, or an empty or new one to create a log", path.display())]
+    NotALog {
+        /// The directory.
+        path: PathBuf,
+        /// The name of one of the other files.
+        example: String,
+    },
+
+    /// There is no log to read here.
+    #[error("{}: no log here: the directory is missing or empty", path.display())]
+    NoLog {
+        /// The path that was given.
+        path: PathBuf,
+    },
+
+    /// The log cannot be written: the medium is read-only, or permission is
+    /// missing. Reading works: [`WalReader`](crate::WalReader).
+    #[error("{}: cannot write here: {source}; open the log read-only, or get write permission", path.display())]
+    NotWritable {
+        /// What could not be opened for writing.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// A newer version of this library wrote the file.
+    #[error("{}: format version {found}, and this build reads up to {supported}; use a newer build", path.display())]
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version it is in.
+        found: u32,
+        /// The newest version that this build can read.
+        supported: u32,
+    },
+
+    /// A file has a segment's name and is not a segment of this log.
+    #[error("{}: not a segment of this log: {reason}; move it out of the directory", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// How it can be told.
+        reason: &'static str,
+    },
+
+    /// Data that was acknowledged is damaged or missing. The log is left as it
+    /// is.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+
+    /// The operating system refused. Opening again may succeed.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// Turns a failed call into the variant that says what can be done.
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                if action != READ =>
+            {
+                Self::NotWritable { path, source }
+            }
+            io::ErrorKind::NotADirectory => Self::NotADirectory { path },
+            _ => Self::Io {
+                action,
+                path,
+                source,
+            },
+        }
+    }
+}
+
+/// The action of every call that only reads.
+pub(crate) const READ: &str = "read";
+
+/// Proof that acknowledged data is damaged or missing: where, and by which
+/// case of the recovery table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in the file, in bytes.
+    pub position: u64,
+    /// The first record that is affected, if that is known.
+    pub lsn: Option<Lsn>,
+    /// The row of the recovery table that decided (see `docs/RECOVERY.md`).
+    pub row: Row,
+    /// What is wrong, in words.
+    pub reason: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: damaged at byte {}",
+            self.path.display(),
+            self.position
+        )?;
+        if let Some(lsn) = self.lsn {
+            write!(f, ", from record {lsn}")?;
+        }
+        write!(
+            f,
+            ": {} (recovery case {}); restore the file from a copy, or `strata verify` for a full list",
+            self.reason, self.row
+        )
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// Why a record was not appended.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The record is longer than the log accepts. Nothing happened; send less.
+    #[error("a record of {bytes} bytes is longer than the {max} that this log accepts")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The longest that is accepted.
+        max: usize,
+    },
+
+    /// A batch has too many records or bytes to be one reservation. Nothing
+    /// happened; split it.
+    #[error("a batch of {records} records and {bytes} bytes is too large to be atomic; split it")]
+    BatchTooLarge {
+        /// How many records it has.
+        records: usize,
+        /// How many bytes.
+        bytes: usize,
+    },
+
+    /// There is no memory for another segment. Not appended; try again later.
+    #[error("no memory for a segment of {bytes} bytes")]
+    OutOfMemory {
+        /// How much was asked for.
+        bytes: u64,
+    },
+
+    /// The record numbers of this log are used up.
+    #[error("the record numbers of this log are used up")]
+    NumbersExhausted,
+
+    /// The log could not write. For [`append`](crate::Wal::append): not
+    /// appended. For the variants that wait for a level: the record is
+    /// appended, and the level was not reached.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Why records did not become written or durable.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The disk is full. Nothing is lost and nothing was acknowledged: the
+    /// records wait in memory, reads go on, and calling again when there is
+    /// room continues where this stopped.
+    #[error("{}: no room on the disk for the next segment: {source}; make room and try again", path.display())]
+    StorageFull {
+        /// The file that could not be made.
+        path: PathBuf,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+
+    /// A write or a sync failed, now or earlier. After a failed sync the page
+    /// cache may claim a success that never happened, so this log acknowledges
+    /// nothing any more (`INV-W6`). Reads go on. Reopen it to find out what
+    /// survived.
+    #[error("{}: cannot {action}: {source}; records from {first_unsure} on may be lost, reopen the log to find out", path.display())]
+    Poisoned {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Every record before this one is durable.
+        first_unsure: Lsn,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+}
+
+/// Why a record could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The record was dropped from the front of the log, by retention. Go on
+    /// at `first`.
+    #[error("record {requested} is no longer in the log, which begins at {first}")]
+    Truncated {
+        /// The record that was asked for.
+        requested: Lsn,
+        /// The first record that the log still has.
+        first: Lsn,
+    },
+
+    /// The bytes on disk are not what was written.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+
+    /// The operating system refused. Reading again may succeed.
+    #[error("{}: cannot read at byte {position}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        position: u64,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+}

@@ -1,0 +1,152 @@
+//! Reading the frames of a segment file, every checksum verified.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use log_core::{Lsn, Word};
+
+use crate::error::{Damage, ReadError};
+use crate::format::{FIRST_POSITION, Frame, FrameFault, FrameKey, FrameKind, u64_at};
+use crate::record::Record;
+use crate::recovery::DAMAGED_FRAME;
+use crate::report::SealedSegment;
+use crate::storage::{SegmentFile, Storage};
+
+/// How much is read at a time, if records are not longer.
+const BUFFER_BYTES: u64 = 256 << 10;
+
+/// A walk through the frames of one file.
+#[derive(Debug)]
+pub(crate) struct FileScan {
+    file: Box<dyn SegmentFile>,
+    path: PathBuf,
+    key: FrameKey,
+    /// Where the next frame lies, and what it carries.
+    position: u64,
+    lsn: Lsn,
+    /// Where the frames end.
+    end_position: u64,
+    end_lsn: Lsn,
+    /// A piece of the file, and where it lies.
+    buffer: Bytes,
+    buffer_position: u64,
+}
+
+impl FileScan {
+    /// A walk that begins at record `lsn`, which the segment has.
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        segment: &SealedSegment,
+        lsn: Lsn,
+    ) -> Result<Self, ReadError> {
+        let path = segment.path.clone();
+        let file = storage.open(&segment.name.to_string(), false);
+        let file = file.map_err(|error| unreadable(&path, 0, error))?;
+        let mut scan = Self {
+            file,
+            path,
+            key: FrameKey::new(segment.salt),
+            position: FIRST_POSITION,
+            lsn: segment.base,
+            end_position: segment.end_position,
+            end_lsn: segment.end,
+            buffer: Bytes::new(),
+            buffer_position: FIRST_POSITION,
+        };
+        while scan.lsn < lsn {
+            if scan.step()?.is_none() {
+                break;
+            }
+        }
+        Ok(scan)
+    }
+
+    /// One past the last record of the segment.
+    pub(crate) fn end_lsn(&self) -> Lsn {
+        self.end_lsn
+    }
+
+    /// The next record; `None` behind the last one.
+    pub(crate) fn next(&mut self) -> Result<Option<Record>, ReadError> {
+        while let Some(step) = self.step()? {
+            if let Some(record) = step {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next frame: a record or not, or `None` behind the last one.
+    #[expect(
+        clippy::option_option,
+        reason = "the end, or a frame that may carry a record"
+    )]
+    fn step(&mut self) -> Result<Option<Option<Record>>, ReadError> {
+        if self.position >= self.end_position {
+            return Ok(None);
+        }
+        match self.decode() {
+            Ok(_) => {}
+            Err(FrameFault::Damaged) => return Err(self.damage()),
+            // Perhaps only beyond the buffer.
+            Err(FrameFault::Absent | FrameFault::TooLong) => self.refill()?,
+        }
+        let Ok(frame) = self.decode() else {
+            return Err(self.damage());
+        };
+        let (bytes, next_lsn, lsn) = (frame.len_bytes(), frame.next_lsn(), frame.lsn);
+        let payload =
+            (frame.kind == FrameKind::Record).then(|| self.buffer.slice_ref(frame.payload));
+        self.position += bytes as u64;
+        self.lsn = next_lsn;
+        Ok(Some(payload.map(|payload| Record::new(lsn, payload))))
+    }
+
+    fn decode(&self) -> Result<Frame<'_>, FrameFault> {
+        let at = (self.position - self.buffer_position) as usize;
+        let rest = self.buffer.get(at..).unwrap_or_default();
+        self.key.decode(rest, self.position, self.lsn)
+    }
+
+    /// Reads the piece that begins with the next frame, and holds all of it.
+    fn refill(&mut self) -> Result<(), ReadError> {
+        let at = (self.position - self.buffer_position) as usize;
+        let word = u64_at(self.buffer.get(at..).unwrap_or_default(), 0);
+        let frame_bytes = word.map_or(0, |bits| Word::from_bits(bits).cell_bytes() as u64);
+        // Never beyond the segment, whatever a damaged length says (INV-W10).
+        let left = self.end_position - self.position;
+        let wanted = frame_bytes.max(BUFFER_BYTES).min(left) as usize;
+        let mut buffer = match std::mem::take(&mut self.buffer).try_into_mut() {
+            Ok(free) => free,
+            // Records of it are still held.
+            Err(_held) => BytesMut::new(),
+        };
+        buffer.resize(wanted, 0);
+        let read = self.file.read_at(self.position, &mut buffer);
+        let filled = read.map_err(|error| unreadable(&self.path, self.position, error))?;
+        buffer.truncate(filled);
+        self.buffer = buffer.freeze();
+        self.buffer_position = self.position;
+        Ok(())
+    }
+
+    fn damage(&self) -> ReadError {
+        ReadError::Damaged(Damage {
+            path: self.path.clone(),
+            position: self.position,
+            lsn: Some(self.lsn),
+            row: DAMAGED_FRAME,
+            reason: "the bytes are not what was written".to_owned(),
+        })
+    }
+}
+
+fn unreadable(path: &std::path::Path, position: u64, error: io::Error) -> ReadError {
+    ReadError::Io {
+        path: path.to_path_buf(),
+        position,
+        source: Arc::new(error),
+    }
+}

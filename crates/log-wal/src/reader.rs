@@ -1,0 +1,227 @@
+//! Reading a log without writing it: beside a running writer, or from a medium
+//! that cannot be written.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use log_core::Lsn;
+
+use crate::error::{Damage, OpenError};
+use crate::format::FIRST_POSITION;
+use crate::iter::Iter;
+use crate::options::Verify;
+use crate::recovery::{DAMAGED_FRAME, Examined, examine, read_prefix};
+use crate::report::{OpenReport, SealedSegment, SegmentInfo, SegmentState, VerifyReport};
+use crate::segment::End;
+use crate::storage::{FileStorage, Storage};
+
+/// How often an opening beside a running writer is tried again.
+const TRIES: usize = 8;
+
+/// A log as it was found, open for reading.
+///
+/// Takes no lock and writes nothing, so it works beside a running writer and on
+/// a read-only medium. Shows a prefix of the log: what was handed to the
+/// operating system when it was opened. Open another one to see more.
+///
+/// ```
+/// use log_wal::{Lsn, Wal, WalReader};
+///
+/// let directory = tempfile::tempdir()?;
+/// let wal = Wal::open(directory.path())?;
+/// wal.append(b"first")?;
+/// wal.flush()?;
+///
+/// let reader = WalReader::open(directory.path())?;
+/// assert_eq!(reader.next_lsn(), Lsn(1));
+/// let first = reader.iter().next().ok_or("the log is empty")??;
+/// assert_eq!(first.payload(), b"first");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct WalReader {
+    storage: Arc<dyn Storage>,
+    report: OpenReport,
+    /// All segments; the last one as far as it was whole.
+    segments: Arc<[SealedSegment]>,
+}
+
+impl WalReader {
+    /// Opens the log in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; [`OpenError::NoLog`] if there is none.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let directory = directory.as_ref();
+        Self::with_storage(Arc::new(FileStorage::at(directory)))
+    }
+
+    /// The same in any [`Storage`].
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn with_storage(storage: Arc<dyn Storage>) -> Result<Self, OpenError> {
+        let examined = examine_steady(storage.as_ref())?;
+        let Some(active) = &examined.active else {
+            return Err(nothing_here(storage.as_ref(), &examined));
+        };
+        let report = examined.report();
+        let name = active.header.name();
+        let last = SealedSegment {
+            name,
+            path: storage.path(&name.to_string()),
+            salt: active.header.salt,
+            log_uuid: active.header.log_uuid,
+            base: active.header.base,
+            end: active.end.lsn,
+            end_position: active.end.position,
+            file_bytes: active.file_bytes,
+        };
+        let segments = examined.sealed.into_iter().chain([last]).collect();
+        Ok(Self {
+            storage,
+            report,
+            segments,
+        })
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// The number of the first record.
+    #[must_use]
+    pub fn first_lsn(&self) -> Lsn {
+        self.report.first_lsn
+    }
+
+    /// One past the last record that was whole when the log was opened.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.report.next_lsn
+    }
+
+    /// Whether somebody has the log open for writing now.
+    #[must_use]
+    pub fn is_being_written(&self) -> bool {
+        // If it cannot be told, nobody was seen.
+        self.storage.is_locked().unwrap_or(false)
+    }
+
+    /// The sealed segments, ascending and without a gap.
+    #[must_use]
+    pub fn sealed(&self) -> Vec<SealedSegment> {
+        match self.segments.split_last() {
+            Some((_active, sealed)) => sealed.to_vec(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Every segment, ascending; the last one is active.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let mut infos: Vec<_> = self
+            .segments
+            .iter()
+            .cloned()
+            .map(SegmentInfo::from)
+            .collect();
+        if let Some(last) = infos.last_mut() {
+            last.state = SegmentState::Active;
+        }
+        infos
+    }
+
+    /// Reads from the first record. Every checksum is verified.
+    #[must_use]
+    pub fn iter(&self) -> Iter {
+        self.iter_from(self.first_lsn())
+    }
+
+    /// Reads from record `lsn`, see [`Iter`].
+    #[must_use]
+    pub fn iter_from(&self, lsn: Lsn) -> Iter {
+        Iter::of_files(Arc::clone(&self.storage), Arc::clone(&self.segments), lsn)
+    }
+
+    /// Checks every frame of every segment. Reads all of the log; needs memory
+    /// for one segment.
+    #[must_use]
+    pub fn verify(&self) -> VerifyReport {
+        let mut report = VerifyReport {
+            segments: self.segments.len(),
+            ..VerifyReport::default()
+        };
+        for segment in self.segments.iter() {
+            self.verify_segment(segment, &mut report);
+        }
+        report
+    }
+
+    fn verify_segment(&self, segment: &SealedSegment, report: &mut VerifyReport) {
+        let end = End {
+            lsn: segment.end,
+            position: segment.end_position,
+        };
+        let file = self.storage.open(&segment.name.to_string(), false);
+        let whole =
+            file.and_then(|file| read_prefix(file.as_ref(), segment.salt, segment.base, end));
+        let (position, lsn, reason) = match whole {
+            Ok(whole) => {
+                report.records += whole.end.distance_from(segment.base).unwrap_or_default();
+                report.payload_bytes += whole.payload_bytes;
+                if whole.end == end.lsn && whole.end_position == end.position {
+                    return;
+                }
+                let reason = "the bytes are not what was written".to_owned();
+                (whole.end_position, whole.end, reason)
+            }
+            Err(error) => (
+                FIRST_POSITION,
+                segment.base,
+                format!("it cannot be read: {error}"),
+            ),
+        };
+        report.damage.push(Damage {
+            path: segment.path.clone(),
+            position,
+            lsn: Some(lsn),
+            row: DAMAGED_FRAME,
+            reason,
+        });
+    }
+}
+
+/// Examines until the answer is one that a running writer cannot have caused.
+///
+/// A writer may rotate, or write a group, between two of our looks, and what we
+/// see then never was on the disk at one time. If it was that, the next
+/// examination finds something else.
+fn examine_steady(storage: &dyn Storage) -> Result<Examined, OpenError> {
+    let mut last_refusal = None;
+    for _ in 0..TRIES {
+        match examine(storage, Verify::Tail) {
+            Err(OpenError::Damaged(damage)) if last_refusal.as_ref() != Some(&damage) => {
+                last_refusal = Some(damage);
+            }
+            Err(OpenError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    examine(storage, Verify::Tail)
+}
+
+fn nothing_here(storage: &dyn Storage, examined: &Examined) -> OpenError {
+    let path = storage.path("");
+    match examined.ignored_files.first() {
+        Some(example) => OpenError::NotALog {
+            path,
+            example: example.clone(),
+        },
+        None => OpenError::NoLog { path },
+    }
+}

@@ -1,0 +1,41 @@
+//! A record, as readers get it.
+
+use bytes::Bytes;
+use log_core::Lsn;
+
+/// A record: its number and its bytes.
+///
+/// The bytes are shared, not copied: they keep the memory that they lie in
+/// (a segment's region, or a buffer of a file) for as long as they are held,
+/// and stay as they are whatever the log does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    lsn: Lsn,
+    payload: Bytes,
+}
+
+impl Record {
+    /// A record with this number and these bytes.
+    #[must_use]
+    pub fn new(lsn: Lsn, payload: Bytes) -> Self {
+        Self { lsn, payload }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Its bytes, to keep without a copy.
+    #[must_use]
+    pub fn into_payload(self) -> Bytes {
+        self.payload
+    }
+}

@@ -1,0 +1,224 @@
+//! The segments of a directory, and whether each is tied to the one before.
+
+use std::io;
+
+use super::BROKEN_CHAIN;
+use super::table::{Facts, Verdict, decide};
+use crate::error::{Damage, OpenError, READ};
+use crate::format::FORMAT_VERSION;
+use crate::format::{HEADER_BYTES, HEADER_PAGE_BYTES, Header, HeaderFault, SegmentName};
+use crate::storage::{SegmentFile, Storage};
+
+/// The name of the lock file; not a segment, and not a stranger.
+const LOCK: &str = "LOCK";
+
+/// What a file is called until it is whole.
+const TEMPORARY: &str = ".new";
+
+/// A segment file with a whole header.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub name: SegmentName,
+    pub header: Header,
+    pub file: Box<dyn SegmentFile>,
+    pub file_bytes: u64,
+}
+
+/// What a directory holds.
+#[derive(Debug)]
+pub(crate) struct Links {
+    /// Ascending, each tied to the one before.
+    pub chain: Vec<Link>,
+    pub leftovers: Vec<String>,
+    pub ignored_files: Vec<String>,
+}
+
+/// The name of a segment's file while it is being made.
+pub(crate) fn temporary_name(name: SegmentName) -> String {
+    format!("{name}{TEMPORARY}")
+}
+
+/// Whether a name belongs to a segment without being its data, as the files do
+/// that upper layers keep beside it.
+pub(crate) fn is_derived(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default();
+    SegmentName::parse(&format!("{stem}.log")).is_some()
+}
+
+/// Lists the segments, reads their headers, and checks that they form one
+/// chain.
+pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
+    let mut names = Vec::new();
+    let mut leftovers = Vec::new();
+    let mut ignored_files = Vec::new();
+    let found = storage
+        .list()
+        .map_err(|error| directory_error(storage, error))?;
+    for file in found {
+        match SegmentName::parse(&file.name) {
+            Some(_) if !file.is_regular => {
+                return Err(OpenError::Foreign {
+                    path: storage.path(&file.name),
+                    reason: "it is not a regular file",
+                });
+            }
+            Some(name) => names.push(name),
+            None if is_derived(&file.name) && file.name.ends_with(TEMPORARY) => {
+                leftovers.push(file.name);
+            }
+            None if is_derived(&file.name) || file.name == LOCK => {}
+            None => ignored_files.push(file.name),
+        }
+    }
+    names.sort_by_key(|name| name.id);
+    ignored_files.sort();
+
+    let mut chain: Vec<Link> = Vec::with_capacity(names.len());
+    for name in names {
+        let newest_so_far = open_link(storage, name)?;
+        if let Some(before) = chain.last() {
+            check_tie(storage, before, &newest_so_far)?;
+        }
+        chain.push(newest_so_far);
+    }
+    Ok(Links {
+        chain,
+        leftovers,
+        ignored_files,
+    })
+}
+
+fn directory_error(storage: &dyn Storage, error: io::Error) -> OpenError {
+    let path = storage.path("");
+    match error.kind() {
+        io::ErrorKind::NotFound => OpenError::NoLog { path },
+        _ => OpenError::io(READ, &path, error),
+    }
+}
+
+fn open_link(storage: &dyn Storage, name: SegmentName) -> Result<Link, OpenError> {
+    let path = storage.path(&name.to_string());
+    let unreadable = |error| OpenError::io(READ, &path, error);
+    let file = storage.open(&name.to_string(), false).map_err(unreadable)?;
+    let file_bytes = file.len_bytes().map_err(unreadable)?;
+    let header = match read_header(file.as_ref()).map_err(unreadable)? {
+        Ok(header) => header,
+        Err(HeaderFault::NewerVersion(found)) => {
+            return Err(OpenError::NewerVersion {
+                path,
+                found,
+                supported: FORMAT_VERSION,
+            });
+        }
+        Err(HeaderFault::Magic) => {
+            return Err(OpenError::Foreign {
+                path,
+                reason: "it does not begin as a segment does",
+            });
+        }
+        Err(HeaderFault::Blank | HeaderFault::Damaged) => {
+            return Err(damaged_header(storage, name));
+        }
+    };
+    if header.name() != name {
+        return Err(OpenError::Foreign {
+            path,
+            reason: "its name and its header disagree",
+        });
+    }
+    Ok(Link {
+        name,
+        header,
+        file,
+        file_bytes,
+    })
+}
+
+fn damaged_header(storage: &dyn Storage, name: SegmentName) -> OpenError {
+    let (row, verdict) = decide(Facts {
+        newest: true,
+        header: false,
+        sealed: false,
+        claims_kept: false,
+        debris: false,
+        successor_used: false,
+    });
+    let reason = match verdict {
+        Verdict::Refuse(reason) => reason,
+        _ => "its header cannot be read",
+    };
+    OpenError::Damaged(Damage {
+        path: storage.path(&name.to_string()),
+        position: 0,
+        lsn: Some(name.base),
+        row,
+        reason: reason.to_owned(),
+    })
+}
+
+/// Reads the header, or its copy if the first is not whole.
+fn read_header(file: &dyn SegmentFile) -> io::Result<Result<Header, HeaderFault>> {
+    let copy = |position| -> io::Result<Result<Header, HeaderFault>> {
+        let mut bytes = [0; HEADER_BYTES];
+        let filled = file.read_at(position, &mut bytes)?;
+        Ok(Header::decode(&bytes[..filled]))
+    };
+    let first = copy(0)?;
+    let Err(fault) = first else {
+        return Ok(first);
+    };
+    let second = copy(HEADER_PAGE_BYTES)?;
+    // Of two faults tell the one that says more.
+    let newer = |fault| matches!(fault, HeaderFault::NewerVersion(_));
+    match second {
+        Err(_) if newer(fault) => Ok(Err(fault)),
+        Err(HeaderFault::Magic) if fault != HeaderFault::Magic => Ok(Err(fault)),
+        other => Ok(other),
+    }
+}
+
+/// Refuses segments that do not follow one another.
+fn check_tie(storage: &dyn Storage, before: &Link, link: &Link) -> Result<(), OpenError> {
+    let path = storage.path(&link.name.to_string());
+    if link.header.log_uuid != before.header.log_uuid {
+        return Err(OpenError::Foreign {
+            path,
+            reason: "it belongs to another log",
+        });
+    }
+    let tied = link
+        .header
+        .predecessor
+        .is_some_and(|said| said.id == before.header.id && said.end >= before.header.base);
+    if tied {
+        return Ok(());
+    }
+    let missing = link.header.predecessor.map_or(0, |said| said.id);
+    Err(OpenError::Damaged(Damage {
+        path,
+        position: 0,
+        lsn: Some(link.header.base),
+        row: BROKEN_CHAIN,
+        reason: format!(
+            "it follows segment {missing}, but the segment before it in the directory is {}",
+            before.header.id
+        ),
+    }))
+}
+
+/// Refuses a directory that holds other files and no log: it is somebody
+/// else's.
+pub(crate) fn refuse_strangers(storage: &dyn Storage) -> Result<(), OpenError> {
+    let found = storage
+        .list()
+        .map_err(|error| directory_error(storage, error))?;
+    let ours = |name: &str| name == LOCK || is_derived(name);
+    if found.is_empty() || found.iter().any(|file| ours(&file.name)) {
+        return Ok(());
+    }
+    let strangers = found.into_iter().map(|file| file.name);
+    Err(OpenError::NotALog {
+        path: storage.path(""),
+        example: strangers.min().unwrap_or_default(),
+    })
+}

@@ -1,0 +1,168 @@
+//! What opening found, and what a log consists of.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use log_core::Lsn;
+
+use crate::error::Damage;
+use crate::format::SegmentName;
+use crate::recovery::Row;
+
+/// What opening found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Whether the log was made just now.
+    pub created: bool,
+    /// How many segments it has.
+    pub segments: usize,
+    /// The number of its first record.
+    pub first_lsn: Lsn,
+    /// One past the number of its last record.
+    pub next_lsn: Lsn,
+    /// How its end was found.
+    pub tail: TailState,
+    /// Names in the directory that are not segments; left alone.
+    pub ignored_files: Vec<String>,
+}
+
+/// How the end of a log was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TailState {
+    /// Whole.
+    Clean,
+    /// Frames that were being written when the log stopped, and were not yet
+    /// durable, were cut off.
+    ///
+    /// If they had been acknowledged as durable, a later sync mark would
+    /// normally prove it and opening would have been refused. Only for the very
+    /// last group there is no later mark: damage to that group on the medium
+    /// looks like this too.
+    Truncated {
+        /// The segment file.
+        path: PathBuf,
+        /// Where the cut is, in bytes.
+        position: u64,
+        /// The number of the first record that was cut off, to be given again.
+        lsn: Lsn,
+        /// How many bytes the cut leaves behind: up to the last frame that was
+        /// found, or the torn one.
+        bytes: u64,
+        /// Every record before this one is proven to have been durable; those
+        /// from here to `lsn` are whole.
+        proven_end: Lsn,
+        /// The row of the recovery table that decided.
+        row: Row,
+    },
+}
+
+impl fmt::Display for TailState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clean => f.write_str("clean"),
+            Self::Truncated {
+                path,
+                position,
+                lsn,
+                bytes,
+                row,
+                ..
+            } => write!(
+                f,
+                "torn tail cut at record {lsn}: {bytes} bytes from byte {position} of {} were never durable (recovery case {row})",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// A segment that takes no more records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSegment {
+    /// Its name.
+    pub name: SegmentName,
+    /// Its file.
+    pub path: PathBuf,
+    /// The salt of its frames.
+    pub salt: u64,
+    /// The log that it belongs to.
+    pub log_uuid: [u8; 16],
+    /// The number of its first record.
+    pub base: Lsn,
+    /// One past the number of its last record.
+    pub end: Lsn,
+    /// Where its frames end and its seal lies, in bytes. They begin at
+    /// [`FIRST_POSITION`](crate::format::FIRST_POSITION).
+    pub end_position: u64,
+    /// Length of its file.
+    pub file_bytes: u64,
+}
+
+/// Whether a segment takes records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentState {
+    /// The newest: records are appended here.
+    Active,
+    /// Full, or sealed by hand; never written again.
+    Sealed,
+}
+
+/// One segment, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its name.
+    pub name: SegmentName,
+    /// Its file.
+    pub path: PathBuf,
+    /// The number of its first record.
+    pub base: Lsn,
+    /// One past the number of its last record.
+    pub end: Lsn,
+    /// Bytes of its frames, headers and padding included.
+    pub data_bytes: u64,
+    /// Length of its file.
+    pub file_bytes: u64,
+    /// Whether it takes records.
+    pub state: SegmentState,
+}
+
+/// What a check of every frame found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Segments looked at.
+    pub segments: usize,
+    /// Whole records found.
+    pub records: u64,
+    /// Bytes of their payloads.
+    pub payload_bytes: u64,
+    /// Everything that is damaged or missing; empty if the log is sound.
+    pub damage: Vec<Damage>,
+}
+
+/// How far the log has come: exclusive ends, each at or below the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermarks {
+    /// Records have a number.
+    pub reserved_end: Lsn,
+    /// Records are visible.
+    pub published_end: Lsn,
+    /// Records survive the death of the process.
+    pub written_end: Lsn,
+    /// Records survive power loss.
+    pub durable_end: Lsn,
+}
+
+/// What a log did since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records appended.
+    pub records_appended: u64,
+    /// Writes of frames to segment files.
+    pub writes: u64,
+    /// Bytes written: frames, headers, seals, and the zeros of new files.
+    pub bytes_written: u64,
+    /// Syncs of files and of the directory (`fdatasync`, `fsync`).
+    pub syncs: u64,
+    /// Segments sealed.
+    pub rotations: u64,
+}

@@ -1,0 +1,215 @@
+//! What a log's handle and its readers share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use log_core::{CELL_HEADER_BYTES, Lsn, Need, NextSegment, Reservation, RollError, SegmentEnd};
+
+use crate::catalog::Catalog;
+use crate::disk::{Disk, Progress};
+use crate::error::{AppendError, CommitError};
+use crate::format::{FIRST_POSITION, Header, MARK_BYTES, Predecessor, SEAL_BYTES};
+use crate::group::Group;
+use crate::options::{Level, WalOptions};
+use crate::regions::Regions;
+use crate::segment::{SegmentMeta, Tail};
+use crate::storage::Storage;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub storage: Arc<dyn Storage>,
+    pub options: WalOptions,
+    pub tail: Tail,
+    pub catalog: Catalog,
+    pub progress: Progress,
+    pub regions: Regions,
+    pub group: Group,
+    /// Locked by the leader of a group alone.
+    pub disk: Mutex<Disk>,
+    pub marks: Marks,
+    pub log_uuid: [u8; 16],
+    /// The id of the segment after the open one.
+    pub next_id: AtomicU64,
+    /// The lsn that the next record would have had when the log was opened.
+    pub opened_at: Lsn,
+}
+
+impl Shared {
+    /// Waits until the records below `end` have reached `level`, working for
+    /// it if nobody else does.
+    pub(crate) fn commit(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
+        let end = end.min(self.tail.published_end());
+        self.group
+            .commit(end, || self.progress.reached(level), || self.advance(level))
+    }
+
+    /// Brings everything published to `level`. Only for the group's leader.
+    pub(crate) fn advance(&self, level: Level) -> Result<(), CommitError> {
+        let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        disk.advance(self, level)
+    }
+
+    /// Room for `need`, in a new segment if the open one is too full.
+    #[inline]
+    pub(crate) fn reserve(&self, need: Need) -> Result<Reservation<'_, SegmentMeta>, AppendError> {
+        match self.tail.reserve(need) {
+            Some(place) => Ok(place),
+            None => self.roll_and_reserve(need),
+        }
+    }
+
+    #[cold]
+    fn roll_and_reserve(&self, need: Need) -> Result<Reservation<'_, SegmentMeta>, AppendError> {
+        let capacity_bytes = self.capacity_for(need.bytes());
+        let place = self
+            .tail
+            .reserve_or_roll(need, || self.next_segment(capacity_bytes));
+        place.map_err(|error| append_error(error, capacity_bytes))
+    }
+
+    /// Goes on in a new segment, if the open one has a record.
+    pub(crate) fn roll(&self) -> Result<bool, AppendError> {
+        let capacity_bytes = self.options.segment_bytes;
+        let rolled = self.tail.roll(|| self.next_segment(capacity_bytes));
+        rolled.map_err(|error| append_error(error, capacity_bytes))
+    }
+
+    /// The same also if it has none.
+    pub(crate) fn roll_after_cut(&self) -> Result<(), AppendError> {
+        let capacity_bytes = self.options.segment_bytes;
+        let next_segment = || self.next_segment(capacity_bytes);
+        let rolled = self.tail.roll_even_if_empty(next_segment);
+        rolled.map_err(|error| append_error(error, capacity_bytes))
+    }
+
+    /// Makes everything durable, and says so in a mark.
+    pub(crate) fn close(&self) -> Result<(), CommitError> {
+        self.commit(Lsn(u64::MAX), Level::Durable)?;
+        self.group.check()?;
+        let Some(durable_end) = self.marks.take_due(self.progress.durable_end.get()) else {
+            return Ok(());
+        };
+        // No room is no harm: what is durable stays so without the mark.
+        let inserted =
+            self.tail
+                .insert_unnumbered(MARK_BYTES - CELL_HEADER_BYTES, |cell, place| {
+                    let segment = self.tail.open_segment();
+                    let key = &segment.meta().key;
+                    key.build_mark(cell, place.position as u64, place.lsn, durable_end)
+                });
+        match inserted {
+            Some(_) => self.group.exclusively(|| self.advance(Level::Durable)),
+            None => Ok(()),
+        }
+    }
+
+    /// Length of a file that can hold `cells_bytes` of cells.
+    fn capacity_for(&self, cells_bytes: usize) -> u64 {
+        let own_size = FIRST_POSITION + (cells_bytes + MARK_BYTES + SEAL_BYTES) as u64;
+        self.options
+            .segment_bytes
+            .max(own_size.next_multiple_of(4096))
+    }
+
+    /// Memory for a new segment, and how to name it once it is known where its
+    /// predecessor ended. Touches no file: that is the leader's work, later.
+    fn next_segment(
+        &self,
+        capacity_bytes: u64,
+    ) -> Result<NextSegment<impl FnOnce(SegmentEnd) -> SegmentMeta>, AppendError> {
+        self.wait_for_backlog()?;
+        let region = self.regions.take(capacity_bytes);
+        let region = region.ok_or(AppendError::OutOfMemory {
+            bytes: capacity_bytes,
+        })?;
+        let open = move |before: SegmentEnd| {
+            // Relaxed: it changes under the tail's roll lock, held here.
+            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+            SegmentMeta::new(Header {
+                log_uuid: self.log_uuid,
+                id,
+                salt: self.storage.random_u64(),
+                base: before.lsn,
+                capacity_bytes,
+                predecessor: Some(Predecessor {
+                    id: id - 1,
+                    end: before.lsn,
+                    end_position: before.position as u64,
+                }),
+            })
+        };
+        Ok(NextSegment {
+            region,
+            first_position: FIRST_POSITION as usize,
+            open,
+        })
+    }
+
+    /// Keeps memory bounded: when too many full segments wait for the disk, so
+    /// does the append that needs another one.
+    fn wait_for_backlog(&self) -> Result<(), CommitError> {
+        while self.tail.segment_count() > self.options.backlog_segments_max {
+            let open_base = self.tail.open_segment().base();
+            self.group.commit(
+                open_base,
+                || self.catalog_end(),
+                || self.advance(Level::Written),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// One past the last record that is in a sealed segment.
+    fn catalog_end(&self) -> Lsn {
+        self.catalog.end().unwrap_or(Lsn::ZERO)
+    }
+
+    /// The number of the first record that the log still has.
+    pub(crate) fn first_lsn(&self) -> Lsn {
+        // Memory before the catalog: a segment that leaves one in between is
+        // in the other.
+        let in_memory = self.tail.first_lsn();
+        self.catalog.first_lsn().unwrap_or(in_memory)
+    }
+}
+
+fn append_error(error: RollError<AppendError>, capacity_bytes: u64) -> AppendError {
+    match error {
+        RollError::Prepare(error) => error,
+        RollError::NumbersExhausted => AppendError::NumbersExhausted,
+        RollError::RegionTooSmall => AppendError::OutOfMemory {
+            bytes: capacity_bytes,
+        },
+    }
+}
+
+/// When a sync mark is due: after a sync, the next record carries one along.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    /// What the newest mark says.
+    marked_end: AtomicU64,
+}
+
+impl Marks {
+    pub(crate) fn new(marked_end: Lsn) -> Self {
+        Self {
+            marked_end: AtomicU64::new(marked_end.0),
+        }
+    }
+
+    /// What a mark should say now, if it would say something new. Each answer
+    /// is given to one caller.
+    #[inline]
+    pub(crate) fn take_due(&self, durable_end: Lsn) -> Option<Lsn> {
+        // Relaxed: a mark says what `durable_end` said to this thread; nothing
+        // else depends on who writes it.
+        let marked = self.marked_end.load(Ordering::Relaxed);
+        if durable_end.0 <= marked {
+            return None;
+        }
+        self.marked_end
+            .compare_exchange(marked, durable_end.0, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+            .then_some(durable_end)
+    }
+}

@@ -1,0 +1,187 @@
+//! From what recovery found to a log that can be written.
+//!
+//! The repairs are few, and each can be interrupted and repeated (`INV-W9`):
+//! half-made files are removed, a seal that a crash kept from being written is
+//! written, and what is about to be trusted is synced first, because the page
+//! cache may show what the disk does not have yet.
+
+use std::any::Any;
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use log_core::{Lsn, Region, Start};
+
+use crate::catalog::Catalog;
+use crate::disk::{CreateError, Disk, Progress, create_segment, write_seal};
+use crate::error::OpenError;
+use crate::format::{FIRST_POSITION, Header, region_bytes};
+use crate::group::Group;
+use crate::options::WalOptions;
+use crate::recovery::{Active, Examined, MissingSeal};
+use crate::regions::Regions;
+use crate::segment::{End, SegmentMeta, Tail};
+use crate::shared::{Marks, Shared};
+use crate::storage::{LockError, SegmentFile, Storage};
+
+/// Becomes the only writer.
+pub(crate) fn lock(storage: &dyn Storage) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
+    storage.lock().map_err(|error| match error {
+        LockError::Held(holder) => OpenError::Locked {
+            path: storage.path(""),
+            holder,
+        },
+        LockError::Io(error) => OpenError::io("lock", &storage.path(""), error),
+    })
+}
+
+/// Repairs what a crash left unfinished, and goes on from there.
+pub(crate) fn start(
+    storage: Arc<dyn Storage>,
+    options: WalOptions,
+    examined: Examined,
+) -> Result<Shared, OpenError> {
+    let directory = storage.path("");
+    for name in &examined.leftovers {
+        let removed = storage.remove(name);
+        removed.map_err(|error| OpenError::io("remove", &storage.path(name), error))?;
+    }
+    // Names that are seen may not be durable yet, after a crash of a process.
+    let synced = storage.sync_directory();
+    synced.map_err(|error| OpenError::io("sync", &directory, error))?;
+
+    let progress = Progress::new(Lsn::ZERO);
+    if let Some(missing) = &examined.missing_seal {
+        write_missing_seal(storage.as_ref(), missing, &progress)?;
+    }
+    let opened = match examined.active {
+        Some(active) => resume(storage.as_ref(), active)?,
+        None => begin(storage.as_ref(), &options, &progress)?,
+    };
+    let Opened {
+        header,
+        region,
+        file,
+        file_bytes,
+        end,
+        proven_end,
+    } = opened;
+    progress.written_end.advance_to(end.lsn);
+    progress.durable_end.advance_to(end.lsn);
+    let positions = Start {
+        base: header.base,
+        first_position: FIRST_POSITION as usize,
+        end: end.lsn,
+        end_position: end.position as usize,
+    };
+    let tail = Tail::new(region, positions, SegmentMeta::new(header));
+    let cursor = tail.cursor_at(end.lsn).ok_or_else(|| {
+        // Cannot be: the end that was found is the end that was published.
+        OpenError::io("read", &directory, io::ErrorKind::InvalidData.into())
+    })?;
+    Ok(Shared {
+        disk: Mutex::new(Disk::new(Arc::clone(&storage), cursor, file, file_bytes)),
+        catalog: Catalog::new(examined.sealed),
+        regions: Regions::default(),
+        group: Group::default(),
+        marks: Marks::new(proven_end),
+        log_uuid: header.log_uuid,
+        next_id: AtomicU64::new(header.id + 1),
+        opened_at: end.lsn,
+        progress,
+        storage,
+        options,
+        tail,
+    })
+}
+
+/// The segment that appends go on in.
+struct Opened {
+    header: Header,
+    region: Region,
+    file: Box<dyn SegmentFile>,
+    file_bytes: u64,
+    end: End,
+    proven_end: Lsn,
+}
+
+fn write_missing_seal(
+    storage: &dyn Storage,
+    missing: &MissingSeal,
+    progress: &Progress,
+) -> Result<(), OpenError> {
+    let name = missing.header.name().to_string();
+    let path = storage.path(&name);
+    let file = storage.open(&name, true);
+    let file = file.map_err(|error| OpenError::io("open", &path, error))?;
+    write_seal(
+        file.as_ref(),
+        &missing.header,
+        missing.end,
+        &progress.counters,
+    )
+    .map_err(|error| OpenError::io("seal", &path, error))
+}
+
+/// Goes on in the newest segment.
+fn resume(storage: &dyn Storage, mut active: Active) -> Result<Opened, OpenError> {
+    let name = active.header.name().to_string();
+    let path = storage.path(&name);
+    let file = storage.open(&name, true);
+    let file = file.map_err(|error| OpenError::io("open", &path, error))?;
+    // What we are about to show as durable may be in the page cache only.
+    file.sync()
+        .map_err(|error| OpenError::io("sync", &path, error))?;
+    let records_bytes = region_bytes(active.header.capacity_bytes) as usize;
+    active
+        .region
+        .shorten(records_bytes.max(active.end.position as usize));
+    Ok(Opened {
+        header: active.header,
+        region: active.region,
+        file,
+        file_bytes: active.file_bytes,
+        end: active.end,
+        proven_end: active.proven_end,
+    })
+}
+
+/// Makes the first segment of a new log.
+fn begin(
+    storage: &dyn Storage,
+    options: &WalOptions,
+    progress: &Progress,
+) -> Result<Opened, OpenError> {
+    let capacity_bytes = options.segment_bytes;
+    let mut log_uuid = [0; 16];
+    log_uuid[..8].copy_from_slice(&storage.random_u64().to_le_bytes());
+    log_uuid[8..].copy_from_slice(&storage.random_u64().to_le_bytes());
+    let header = Header {
+        log_uuid,
+        id: 1,
+        salt: storage.random_u64(),
+        base: Lsn::ZERO,
+        capacity_bytes,
+        predecessor: None,
+    };
+    let path = storage.path(&header.name().to_string());
+    let region = Region::heap(region_bytes(capacity_bytes) as usize);
+    let region = region
+        .ok_or_else(|| OpenError::io("get memory for", &path, io::ErrorKind::OutOfMemory.into()))?;
+    let created = create_segment(storage, &header, &progress.counters);
+    let file = created.map_err(|error| match error {
+        CreateError::NoRoom(error) => OpenError::io("create", &path, error),
+        CreateError::Broken(action, error) => OpenError::io(action, &path, error),
+    })?;
+    Ok(Opened {
+        header,
+        region,
+        file,
+        file_bytes: capacity_bytes,
+        end: End {
+            lsn: Lsn::ZERO,
+            position: FIRST_POSITION,
+        },
+        proven_end: Lsn::ZERO,
+    })
+}

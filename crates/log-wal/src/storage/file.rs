@@ -1,0 +1,253 @@
+//! Segment files in a directory of the file system.
+//!
+//! Files are made of written zeros, so that a later write of a frame changes
+//! no metadata and `fdatasync` has only the data to flush. The directory is
+//! locked through an open handle (`flock`), which the system lets go when the
+//! process dies, however it dies. Network file systems may not keep that
+//! promise.
+
+use std::any::Any;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{FoundFile, LockError, SegmentFile, Storage};
+
+/// The name of the lock file.
+const LOCK: &str = "LOCK";
+
+/// Zeros are written in pieces of this size.
+const ZEROS_BYTES: usize = 1 << 18;
+
+/// Segment files in a directory.
+#[derive(Debug)]
+pub struct FileStorage {
+    directory: PathBuf,
+}
+
+impl FileStorage {
+    /// The storage in `directory`, which is looked at when it is used.
+    #[must_use]
+    pub fn at(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+        }
+    }
+
+    /// The storage in `directory`, which is made, with its parents, if it is
+    /// missing. Survives power loss from here on: each parent that got a new
+    /// entry is synced.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; `NotADirectory` if something else is
+    /// there.
+    pub fn create(directory: impl Into<PathBuf>) -> io::Result<Self> {
+        let storage = Self::at(directory);
+        create_durably(&storage.directory)?;
+        Ok(storage)
+    }
+
+    fn open_with(&self, name: &str, options: &OpenOptions) -> io::Result<DiskFile> {
+        Ok(DiskFile(options.open(self.path(name))?))
+    }
+}
+
+/// Makes a directory and its missing parents, and their names durable.
+fn create_durably(directory: &Path) -> io::Result<()> {
+    match fs::metadata(directory) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_durably(parent)?;
+    match fs::create_dir(directory) {
+        // Somebody else was faster; the name may not be durable yet.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other?,
+    }
+    File::open(parent)?.sync_all()
+}
+
+impl Storage for FileStorage {
+    fn lock(&self) -> Result<Box<dyn Any + Send + Sync>, LockError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(self.path(LOCK)).map_err(LockError::Io)?;
+        try_lock_twice(&file).map_err(|error| match error {
+            TryLockError::WouldBlock => LockError::Held(holder(&mut file)),
+            TryLockError::Error(error) => LockError::Io(error),
+        })?;
+        // Only for people: who holds it is decided by the lock, not by this.
+        let pid = format!("{}\n", std::process::id());
+        let said = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(pid.as_bytes()));
+        if let Err(error) = said {
+            tracing::debug!(%error, "the lock file does not say who holds it");
+        }
+        Ok(Box::new(file))
+    }
+
+    fn is_locked(&self) -> io::Result<bool> {
+        let file = match File::open(self.path(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn list(&self) -> io::Result<Vec<FoundFile>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            found.push(FoundFile {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                is_regular: entry.file_type()?.is_file(),
+            });
+        }
+        Ok(found)
+    }
+
+    fn create(&self, name: &str, len_bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+        let mut options = OpenOptions::new();
+        let file = self.open_with(name, options.read(true).write(true).create_new(true))?;
+        if let Err(error) = file.write_zeros(len_bytes) {
+            // Leave nothing behind; the first error is the one that matters.
+            if let Err(left) = self.remove(name) {
+                tracing::warn!(name, error = %left, "a half-made segment file stays behind");
+            }
+            return Err(error);
+        }
+        Ok(Box::new(file))
+    }
+
+    fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn SegmentFile>> {
+        let mut options = OpenOptions::new();
+        Ok(Box::new(
+            self.open_with(name, options.read(true).write(writable))?,
+        ))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+
+    fn random_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let rest = &mut bytes[filled..];
+            match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
+                Ok(more) => filled += more,
+                Err(rustix::io::Errno::INTR) => {}
+                // No such call: the standard library seeds its hash maps from
+                // the best source it finds.
+                Err(_) => return hash_map_seed(),
+            }
+        }
+        u64::from_le_bytes(bytes)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        if name.is_empty() {
+            return self.directory.clone();
+        }
+        self.directory.join(name)
+    }
+}
+
+/// Somebody who asks [`is_locked`](Storage::is_locked) shares the lock for a
+/// moment. That moment must not turn a writer away.
+fn try_lock_twice(file: &File) -> Result<(), TryLockError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            std::thread::sleep(Duration::from_millis(1));
+            file.try_lock()
+        }
+        other => other,
+    }
+}
+
+/// Who says, in the lock file, that it holds the lock.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut said = String::new();
+    file.take(32).read_to_string(&mut said).ok()?;
+    said.trim().parse().ok()
+}
+
+fn hash_map_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+/// A segment file on disk.
+#[derive(Debug)]
+struct DiskFile(File);
+
+impl DiskFile {
+    fn write_zeros(&self, len_bytes: u64) -> io::Result<()> {
+        let zeros = vec![0; ZEROS_BYTES];
+        let mut position = 0;
+        while position < len_bytes {
+            let piece = (len_bytes - position).min(ZEROS_BYTES as u64);
+            self.0.write_all_at(&zeros[..piece as usize], position)?;
+            position += piece;
+        }
+        Ok(())
+    }
+}
+
+impl SegmentFile for DiskFile {
+    fn len_bytes(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self
+                .0
+                .read_at(&mut buffer[filled..], position + filled as u64)
+            {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, position)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn shrink(&self, len_bytes: u64) -> io::Result<()> {
+        self.0.set_len(len_bytes)
+    }
+}

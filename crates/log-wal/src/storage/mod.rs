@@ -1,0 +1,151 @@
+//! Where segment files live, as a trait.
+//!
+//! The log asks for little: a directory that can be locked, listed and synced,
+//! and files that are read and written at positions. Tests put other things in
+//! its place; a mapped region will too.
+//!
+//! Implementations never retry a failed sync and never hide one: after it the
+//! log trusts nothing (`INV-W6`).
+
+mod file;
+mod mem;
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::io;
+use std::path::PathBuf;
+
+pub use file::FileStorage;
+pub use mem::MemStorage;
+
+/// Something found in the storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Its name, without the directory.
+    pub name: String,
+    /// Whether it is a regular file, and not a link, a directory or a device.
+    pub is_regular: bool,
+}
+
+/// Why the lock was not given.
+#[derive(Debug)]
+pub enum LockError {
+    /// Somebody else has it; the process, if it said so.
+    Held(Option<u32>),
+    /// It could not be tried.
+    Io(io::Error),
+}
+
+/// A directory of segment files.
+///
+/// All methods may be called from any thread.
+pub trait Storage: Debug + Send + Sync + 'static {
+    /// Takes the lock that makes this the only writer, until the returned
+    /// value is dropped or the process dies. Fails at once if it is taken.
+    ///
+    /// # Errors
+    ///
+    /// See [`LockError`].
+    fn lock(&self) -> Result<Box<dyn Any + Send + Sync>, LockError>;
+
+    /// Whether somebody holds the lock. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn is_locked(&self) -> io::Result<bool>;
+
+    /// Everything in the directory, in no order.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; `NotFound` if there is no directory.
+    fn list(&self) -> io::Result<Vec<FoundFile>>;
+
+    /// Makes a new file of `len_bytes` written zeros. Not yet durable, and
+    /// neither is its name.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says: `StorageFull` if there is no room,
+    /// `AlreadyExists` if there is such a file. No file is left behind.
+    fn create(&self, name: &str, len_bytes: u64) -> io::Result<Box<dyn SegmentFile>>;
+
+    /// Opens a file, for writing too if `writable`.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn SegmentFile>>;
+
+    /// Gives a file another name, at once. Not durable before
+    /// [`sync_directory`](Self::sync_directory).
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file. Not durable before [`sync_directory`](Self::sync_directory).
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes every creation, renaming and removal so far durable.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says. It must not be tried again.
+    fn sync_directory(&self) -> io::Result<()>;
+
+    /// A number that nobody can foretell: salts and ids come from here, so that
+    /// a simulated disk can make a run repeatable.
+    fn random_u64(&self) -> u64;
+
+    /// The path of a file (`""` for the directory), for messages and for
+    /// mapping.
+    fn path(&self, name: &str) -> PathBuf;
+}
+
+/// An open segment file.
+///
+/// All methods may be called from any thread.
+pub trait SegmentFile: Debug + Send + Sync {
+    /// Its length.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn len_bytes(&self) -> io::Result<u64>;
+
+    /// Reads at `position` until the buffer is full or the file ends. Returns
+    /// how many bytes that are.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `position`.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; then any part may have been written.
+    fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes what was written durable, and the length if it changed.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says. It must not be tried again.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the file to `len_bytes`, to give back what it does not need.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn shrink(&self, len_bytes: u64) -> io::Result<()>;
+}

@@ -1,0 +1,363 @@
+//! The log: append, wait for the disk, read.
+
+use std::any::Any;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log_core::Lsn;
+
+use crate::error::{AppendError, CommitError, OpenError};
+use crate::format::FIRST_POSITION;
+use crate::iter::Iter;
+use crate::options::{Level, WalOptions};
+use crate::recovery::{examine, refuse_strangers};
+use crate::report::{
+    OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, Watermarks,
+};
+use crate::shared::Shared;
+use crate::start::{lock, start};
+use crate::storage::{FileStorage, Storage};
+
+/// A write-ahead log, open for writing.
+///
+/// All methods take `&self` and may be called by any number of threads; share
+/// it in an [`Arc`]. One process at a time can have a directory open for
+/// writing (`INV-W7`).
+///
+/// Dropping it brings everything appended to the disk as [`close`](Self::close)
+/// does, but cannot say whether that worked.
+///
+/// ```
+/// use log_wal::{Lsn, Wal};
+///
+/// let directory = tempfile::tempdir()?;
+/// let wal = Wal::open(directory.path())?;
+/// wal.append(b"published: visible to readers")?;
+/// wal.append_durable(b"durable: survives power loss")?;
+/// wal.close()?;
+///
+/// let wal = Wal::open(directory.path())?;
+/// assert_eq!(wal.next_lsn(), Lsn(2));
+/// let first = wal.iter().next().ok_or("the log is empty")??;
+/// assert_eq!(first.payload(), b"published: visible to readers");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Wal {
+    shared: Arc<Shared>,
+    report: OpenReport,
+    /// Held until everything is on disk: fields are dropped after `drop`.
+    _lock: Box<dyn Any + Send + Sync>,
+}
+
+impl Wal {
+    /// Opens the log in `directory` with default options, making both if they
+    /// are missing.
+    ///
+    /// Blocks for reading the newest segment, and for a few syncs.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; a refusal changes nothing on disk.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with(directory, WalOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open_with(directory: impl AsRef<Path>, options: WalOptions) -> Result<Self, OpenError> {
+        let directory = directory.as_ref();
+        let storage = FileStorage::create(directory)
+            .map_err(|error| OpenError::io("create", directory, error))?;
+        Self::with_storage(Arc::new(storage), options)
+    }
+
+    /// The same in any [`Storage`].
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn with_storage(storage: Arc<dyn Storage>, options: WalOptions) -> Result<Self, OpenError> {
+        let span = tracing::debug_span!("open", path = %storage.path("").display());
+        let _entered = span.enter();
+        // Before the lock, which leaves a file behind: somebody else's
+        // directory stays as it is.
+        refuse_strangers(storage.as_ref())?;
+        let lock = lock(storage.as_ref())?;
+        let examined = examine(storage.as_ref(), options.verify)?;
+        let report = examined.report();
+        let wal = Self {
+            shared: Arc::new(start(storage, options, examined)?),
+            report,
+            _lock: lock,
+        };
+        wal.continue_after_cut()?;
+        tracing::info!(
+            segments = wal.report.segments,
+            next_lsn = %wal.report.next_lsn,
+            tail = %wal.report.tail,
+            "log opened"
+        );
+        Ok(wal)
+    }
+
+    /// After a torn tail was cut, the log goes on in a new segment, with a new
+    /// salt, so that nothing that was discarded can come back (`INV-W8`).
+    fn continue_after_cut(&self) -> Result<(), OpenError> {
+        if self.report.tail == TailState::Clean {
+            return Ok(());
+        }
+        tracing::warn!(tail = %self.report.tail, "torn tail");
+        let path = self.shared.storage.path("");
+        let refused = |error: AppendError| OpenError::Io {
+            action: "begin a segment in",
+            path: path.clone(),
+            source: std::io::Error::other(error),
+        };
+        self.shared.roll_after_cut().map_err(refused)?;
+        match self
+            .shared
+            .group
+            .exclusively(|| self.shared.advance(Level::Durable))
+        {
+            // It can be read; and it can be written when there is room.
+            Ok(()) | Err(CommitError::StorageFull { .. }) => Ok(()),
+            Err(error) => Err(refused(error.into())),
+        }
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Appends a record. On return it is *published*: it has its number, and
+    /// readers of this log see it, and everything before it. It is lost when
+    /// the process dies, unless a level was waited for.
+    ///
+    /// Copies `payload` and touches memory only, except when the segment is
+    /// full and [`backlog_segments_max`](WalOptions::backlog_segments_max)
+    /// others still wait for the disk: then it waits too. Keeps `INV-C1` and
+    /// `INV-C7`.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; the record was not appended.
+    #[inline]
+    pub fn append(&self, payload: &[u8]) -> Result<Lsn, AppendError> {
+        self.shared.append(payload)
+    }
+
+    /// Appends records that are visible, and recovered, all or none: their
+    /// numbers, which are consecutive. Nothing for an empty batch.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; none was appended.
+    pub fn append_batch(&self, payloads: &[&[u8]]) -> Result<Range<Lsn>, AppendError> {
+        self.shared.append_batch(payloads)
+    }
+
+    /// Appends a record and waits until it is durable: it survives power loss.
+    ///
+    /// Concurrent callers share a sync.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]. After [`AppendError::Commit`] the record may be
+    /// appended, and is not acknowledged.
+    pub fn append_durable(&self, payload: &[u8]) -> Result<Lsn, AppendError> {
+        let lsn = self.append(payload)?;
+        self.commit(Lsn(lsn.0 + 1), Level::Durable)?;
+        Ok(lsn)
+    }
+
+    /// Waits until every record below `end` that is published now has reached
+    /// `level`.
+    ///
+    /// The caller's thread does the work, for everyone who waits, or waits for
+    /// another that does.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`].
+    pub fn commit(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
+        self.shared.commit(end, level)
+    }
+
+    /// Hands everything published so far to the operating system: it survives
+    /// the death of this process. Returns the end of what does.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`].
+    pub fn flush(&self) -> Result<Lsn, CommitError> {
+        self.commit(Lsn(u64::MAX), Level::Written)?;
+        Ok(self.shared.progress.written_end.get())
+    }
+
+    /// Makes everything published so far durable: it survives power loss.
+    /// Returns the end of what does.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`].
+    pub fn sync(&self) -> Result<Lsn, CommitError> {
+        self.commit(Lsn(u64::MAX), Level::Durable)?;
+        Ok(self.shared.progress.durable_end.get())
+    }
+
+    /// Seals the active segment and goes on in a new one. Does nothing and
+    /// returns false if it has no record.
+    ///
+    /// Blocks for several syncs.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`].
+    pub fn rotate(&self) -> Result<bool, AppendError> {
+        self.shared.group.check()?;
+        let rolled = self.shared.roll()?;
+        if rolled {
+            self.shared
+                .group
+                .exclusively(|| self.shared.advance(Level::Durable))?;
+        }
+        Ok(rolled)
+    }
+
+    /// How far the log has come.
+    #[must_use]
+    pub fn watermarks(&self) -> Watermarks {
+        let shared = &self.shared;
+        // The lowest first: each later one can only be higher.
+        let durable_end = shared.progress.durable_end.get();
+        let written_end = shared.progress.written_end.get().max(durable_end);
+        let published_end = shared.tail.published_end();
+        Watermarks {
+            reserved_end: shared.tail.reserved_end(),
+            published_end,
+            written_end,
+            durable_end,
+        }
+    }
+
+    /// The number of the first record in the log.
+    #[must_use]
+    pub fn first_lsn(&self) -> Lsn {
+        self.shared.first_lsn()
+    }
+
+    /// The number that the next record will have, if nobody else appends.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.shared.tail.published_end()
+    }
+
+    /// Blocks until record `lsn` is published, at most for `timeout` (`None`:
+    /// for ever). Returns whether it is.
+    pub fn wait_published(&self, lsn: Lsn, timeout: Option<Duration>) -> bool {
+        self.shared.tail.wait_published(lsn, timeout)
+    }
+
+    /// Reads from the first record of the log.
+    #[must_use]
+    pub fn iter(&self) -> Iter {
+        self.iter_from(self.first_lsn())
+    }
+
+    /// Reads from record `lsn`, see [`Iter`].
+    #[must_use]
+    pub fn iter_from(&self, lsn: Lsn) -> Iter {
+        Iter::of_log(Arc::clone(&self.shared), lsn)
+    }
+
+    /// Reads from record `lsn` if that is still in memory, as every record is
+    /// that is not in [`sealed`](Self::sealed) yet.
+    #[must_use]
+    pub fn iter_hot(&self, lsn: Lsn) -> Option<Iter> {
+        Iter::of_memory(Arc::clone(&self.shared), lsn)
+    }
+
+    /// The sealed segments, ascending and without a gap.
+    #[must_use]
+    pub fn sealed(&self) -> Vec<SealedSegment> {
+        self.shared.catalog.all()
+    }
+
+    /// How many segments were ever in [`sealed`](Self::sealed): when this
+    /// changes, so has that.
+    #[must_use]
+    pub fn sealed_count(&self) -> u64 {
+        self.shared.catalog.count()
+    }
+
+    /// Every segment, ascending; the last one is active.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let mut infos: Vec<_> = self.sealed().into_iter().map(SegmentInfo::from).collect();
+        let in_memory = infos.last().map_or(Lsn::ZERO, |last| last.end);
+        if let Some(mut cursor) = self.shared.tail.cursor_at(in_memory.max(self.first_lsn())) {
+            while self.shared.tail.next_span(&mut cursor).is_some() {}
+            let header = cursor.segment().meta().header;
+            infos.push(SegmentInfo {
+                name: header.name(),
+                path: self.shared.storage.path(&header.name().to_string()),
+                base: header.base,
+                end: cursor.next_lsn(),
+                data_bytes: cursor.position() as u64 - FIRST_POSITION,
+                file_bytes: header.capacity_bytes,
+                state: SegmentState::Active,
+            });
+        }
+        infos
+    }
+
+    /// What the log did since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        let appended = shared.tail.published_end().distance_from(shared.opened_at);
+        shared.progress.counters.stats(appended.unwrap_or_default())
+    }
+
+    /// Makes everything durable, and leaves a mark that says so: the next
+    /// opening will know that nothing is missing at the end.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]. The log is closed all the same.
+    pub fn close(self) -> Result<(), CommitError> {
+        // Dropping it closes again, and finds nothing left to do.
+        self.shared.close()
+    }
+}
+
+impl Drop for Wal {
+    fn drop(&mut self) {
+        // Does nothing after `close`; and who cares for the result calls that.
+        if let Err(error) = self.shared.close() {
+            tracing::warn!(%error, "the log was dropped, and not everything is durable");
+        }
+    }
+}
+
+impl From<SealedSegment> for SegmentInfo {
+    fn from(sealed: SealedSegment) -> Self {
+        Self {
+            name: sealed.name,
+            path: sealed.path,
+            base: sealed.base,
+            end: sealed.end,
+            data_bytes: sealed.end_position - FIRST_POSITION,
+            file_bytes: sealed.file_bytes,
+            state: SegmentState::Sealed,
+        }
+    }
+}

@@ -99,6 +99,19 @@ impl<'a, M> Reservation<'a, M> {
         unsafe { self.segment().region.reserved(range) }
     }
 
+    /// What the owner keeps with the segment, and all bytes of the reserved
+    /// cells, side by side.
+    #[inline]
+    pub fn meta_and_bytes_mut(&mut self) -> (&M, &mut [u8]) {
+        // SAFETY: alive until the place is published, and `self` is borrowed
+        // for as long as what we return.
+        let segment = unsafe { self.segment.as_ref() };
+        let range = self.position..self.position + self.need.bytes();
+        // SAFETY: as in `bytes_mut`; the meta lies outside of the region.
+        let bytes = unsafe { segment.region.reserved(range) };
+        (segment.meta(), bytes)
+    }
+
     /// Makes the records visible, all at once, and returns when they are and
     /// everything before them is. `INV-C7`
     ///

@@ -1,0 +1,99 @@
+//! `strata verify`: is every frame what was written?
+
+use log_facade::{Damage, LogReader, OpenError, VerifyReport};
+use serde_json::{Value, json};
+
+use crate::args::VerifyArgs;
+use crate::failure::{Failure, Verdict};
+use crate::output::{self, count};
+use crate::report;
+
+pub(crate) fn run(args: &VerifyArgs) -> Result<Verdict, Failure> {
+    let found = match LogReader::open(&args.log) {
+        Ok(reader) => Found {
+            report: reader.verify(),
+            reader: Some(reader),
+        },
+        // Damage that keeps a log from being opened is a finding too.
+        Err(OpenError::Damaged(damage)) => Found {
+            report: VerifyReport {
+                damage: vec![damage],
+                ..VerifyReport::default()
+            },
+            reader: None,
+        },
+        Err(error) => return Err(Failure::open(&args.log, &error)),
+    };
+    let log = args.log.display().to_string();
+    output::print(&match args.json {
+        true => report::document(&found.json(&log)),
+        false => found.text(&log),
+    })?;
+    Ok(match found.report.damage.is_empty() {
+        true => Verdict::Fine,
+        false => Verdict::DamageFound,
+    })
+}
+
+struct Found {
+    report: VerifyReport,
+    /// `None` if the log could not be opened, so that not all was checked.
+    reader: Option<LogReader>,
+}
+
+impl Found {
+    fn json(&self, log: &str) -> Value {
+        let damage: Vec<_> = self.report.damage.iter().map(report::damage).collect();
+        json!({
+            "log": log,
+            "sound": damage.is_empty(),
+            "complete": self.reader.is_some(),
+            "segments": self.report.segments,
+            "records": self.report.records,
+            "payload_bytes": self.report.payload_bytes,
+            "writer_active": self.reader.as_ref().map(LogReader::is_being_written),
+            "tail": self.reader.as_ref().map(report::tail),
+            "damage": damage,
+        })
+    }
+
+    fn text(&self, log: &str) -> String {
+        let damage: String = self.report.damage.iter().map(line).collect();
+        format!("{damage}{log}: {}\n", self.conclusion())
+    }
+
+    fn conclusion(&self) -> String {
+        let Some(reader) = &self.reader else {
+            return "damaged so that it cannot be opened, and not checked any further; \
+                    restore the file from a copy"
+                .to_owned();
+        };
+        let verdict = match self.report.damage.len() {
+            0 => "sound".to_owned(),
+            1 => "damaged in one place".to_owned(),
+            places => format!("damaged in {places} places"),
+        };
+        format!(
+            "{verdict}: {} in {}, {} of payload; tail {}",
+            count(self.report.records, "whole record"),
+            count(self.report.segments as u64, "segment"),
+            count(self.report.payload_bytes, "byte"),
+            report::tail_text(reader),
+        )
+    }
+}
+
+/// One damage: the file, the place, the record, the cause.
+fn line(damage: &Damage) -> String {
+    let record = damage
+        .lsn
+        .map(|lsn| format!(", from record {lsn} on"))
+        .unwrap_or_default();
+    format!(
+        "{}: damaged at byte {}{record}: {} (recovery case {})\n",
+        damage.path.display(),
+        damage.position,
+        damage.reason,
+        damage.row
+    )
+}

@@ -1,1 +1,72 @@
-//! stub
+//! A record log at rest, mapped and indexed: *mapped*.
+//!
+//! On top of `log-wal`, which makes records durable, this crate makes them
+//! findable and readable without a copy. A sealed segment *is* the data file:
+//! it is mapped read-only as it lies there, and a sparse index beside it says
+//! where to start looking for a record.
+//!
+//! - [`Store`] is the writer's side: everything the write-ahead log does, and
+//!   reads that go to the mapped files where they can.
+//! - [`Reader`] reads beside a running writer, takes no lock and writes
+//!   nothing.
+//!
+//! What is promised: a durable record is found at any moment, also while its
+//! segment changes from the active one to a mapped one (`INV-M1`); a record
+//! that is held stays valid, whatever becomes of the log (`INV-M5`); index
+//! files are derived, and losing or damaging them changes how long things take
+//! and nothing else (`INV-M3`). Every record that is handed out has passed its
+//! checksum.
+//!
+//! This crate refuses to know when and why to drop segments, what time it is,
+//! and has no threads of its own.
+//!
+//! ```
+//! use log_mmap::{Lsn, Store, StoreOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let store = Store::open(directory.path(), StoreOptions::default())?;
+//! store.append(b"in the first segment")?;
+//! store.rotate()?;
+//! store.append(b"in the second")?;
+//! store.sync()?;
+//!
+//! let record = store.read(Lsn(0))?.ok_or("not there")?;
+//! store.close()?;
+//! assert_eq!(record.payload(), b"in the first segment", "mapped for as long as it is held");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What the operator must not do
+//!
+//! Nobody else may write to or truncate the segment files of an open log. A
+//! file that was cut before it is mapped is reported as damaged; cutting one
+//! while it is mapped makes the operating system end the process (`SIGBUS`) at
+//! the next look at the missing part. Removing files is safe.
+
+mod options;
+mod store;
+
+mod reader;
+mod records;
+mod verify;
+
+mod catalog;
+mod frames;
+mod index;
+mod map;
+mod segment;
+
+pub use index::IndexFault;
+pub use options::StoreOptions;
+pub use reader::Reader;
+pub use records::Records;
+pub use store::Store;
+pub use verify::{IndexCheck, IndexState, VerifyReport};
+
+// The words of the layer beneath that must travel up; API.md lists them.
+pub use log_wal::{
+    AppendError, CommitError, Damage, Level, Lsn, OpenError, OpenReport, ReadError, Record,
+    SegmentInfo, SegmentState, Stats, TailState, Verify, WalOptions, Watermarks,
+};

@@ -1,0 +1,179 @@
+//! Makes an index by one pass over its segment, which checks every frame.
+
+use super::{Entry, Index};
+use crate::frames::{Frames, Place};
+
+/// An index, and whether its segment has no damage.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub index: Index,
+    /// Every frame up to the end of the segment is whole.
+    pub is_whole: bool,
+}
+
+/// Indexes all whole frames of a segment. Behind damage the first whole frame
+/// has an entry of its own, so that everything that can be read is found.
+pub(crate) fn build(frames: &Frames, interval_bytes: u32) -> Built {
+    let mut builder = Builder::new(frames, interval_bytes);
+    let mut place = frames.first();
+    while place.position < frames.end().position {
+        match frames.at(place) {
+            Ok(frame) => {
+                if frame.word.is_numbered() {
+                    builder.record(place);
+                }
+                place = place.behind(&frame);
+            }
+            Err(_) => {
+                builder.damage();
+                let Some(next) = frames.whole_behind(place) else {
+                    break;
+                };
+                place = next;
+            }
+        }
+    }
+    Built {
+        is_whole: builder.is_whole && place == frames.end(),
+        index: builder.index,
+    }
+}
+
+struct Builder {
+    index: Index,
+    /// Records from this position on get an entry.
+    due_position: u64,
+    is_whole: bool,
+}
+
+impl Builder {
+    fn new(frames: &Frames, interval_bytes: u32) -> Self {
+        let index = Index {
+            base: frames.first().lsn,
+            interval_bytes,
+            entries: Vec::new(),
+        };
+        Self {
+            index,
+            due_position: 0,
+            is_whole: true,
+        }
+    }
+
+    fn record(&mut self, place: Place) {
+        if place.position < self.due_position {
+            return;
+        }
+        self.due_position = place.position + u64::from(self.index.interval_bytes);
+        self.index
+            .entries
+            .extend(Entry::new(self.index.base, place));
+    }
+
+    fn damage(&mut self) {
+        self.is_whole = false;
+        self.due_position = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::made;
+    use log_wal::Lsn;
+
+    const BASE: Lsn = Lsn(7);
+
+    fn places(index: &Index) -> Vec<Place> {
+        index
+            .entries
+            .iter()
+            .map(|entry| entry.place(index.base).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn an_interval_of_zero_gives_every_record_an_entry() {
+        let payloads: [&[u8]; 5] = [b"a", b"bb", b"", b"dddd", b"e"];
+        let frames = made::frames(made::segment(BASE, &payloads), BASE, 5);
+        let built = build(&frames, 0);
+        assert!(built.is_whole);
+        assert_eq!(built.index.len(), 5, "records only: the mark has none");
+        for place in places(&built.index) {
+            assert!(frames.at(place).is_ok_and(|frame| frame.word.is_numbered()));
+        }
+    }
+
+    #[test]
+    fn entries_lie_an_interval_apart_and_no_record_more_than_that_behind_one() {
+        let payloads = vec![&b"sixteen of them."[..]; 1000];
+        let frames = made::frames(made::segment(BASE, &payloads), BASE, 1000);
+        for interval_bytes in [1, 32, 33, 500, 4096, u32::MAX] {
+            let built = build(&frames, interval_bytes);
+            let places = places(&built.index);
+            assert_eq!(places[0], frames.first(), "the first record has one");
+            for pair in places.windows(2) {
+                let apart = pair[1].position - pair[0].position;
+                assert!(
+                    apart >= u64::from(interval_bytes),
+                    "{interval_bytes}: {apart}"
+                );
+            }
+            for ahead in 0..1000 {
+                let lsn = Lsn(BASE.0 + ahead);
+                let floor = built.index.floor(lsn).unwrap();
+                let place = frames.skip_to(floor, lsn).unwrap();
+                let walked = place.position - floor.position;
+                assert!(
+                    walked <= u64::from(interval_bytes),
+                    "{interval_bytes}: {walked}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_whole_behind_damage_is_found() {
+        let payloads = vec![&b"sixteen of them."[..]; 50];
+        let file = made::segment(BASE, &payloads);
+        let whole = made::frames(file.clone(), BASE, 50);
+        for damaged in 0..50 {
+            let lsn = Lsn(BASE.0 + damaged);
+            let place = whole.skip_to(whole.first(), lsn).unwrap();
+            for byte in [0, 2, 4, 8, 12, 20] {
+                let mut file = file.clone();
+                file[place.position as usize + byte] ^= 0x20;
+                let frames = made::frames(file, BASE, 50);
+                let built = build(&frames, 200);
+                assert!(!built.is_whole, "record {damaged} byte {byte}");
+                for ahead in (0..50).filter(|ahead| *ahead != damaged) {
+                    let lsn = Lsn(BASE.0 + ahead);
+                    let floor = built.index.floor(lsn).unwrap();
+                    let found = frames
+                        .skip_to(floor, lsn)
+                        .map(|place| frames.at(place).is_ok());
+                    assert_eq!(
+                        found,
+                        Some(true),
+                        "record {ahead}, byte {byte} of {damaged} bad"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_without_records_has_an_index_without_entries() {
+        let frames = made::frames(made::segment(BASE, &[]), BASE, 0);
+        let built = build(&frames, 0);
+        assert!(built.is_whole);
+        assert_eq!(built.index.len(), 0);
+        assert_eq!(built.index.floor(BASE), None);
+    }
+
+    #[test]
+    fn a_segment_that_ends_before_its_end_is_not_whole() {
+        let frames = made::frames(made::segment(BASE, &[b"one", b"two"]), BASE, 3);
+        assert!(!build(&frames, 0).is_whole, "it is said to have three");
+    }
+}

@@ -1,0 +1,174 @@
+//! The sparse index of a sealed segment: from the number of a record to a
+//! place in front of it.
+//!
+//! Derived from the segment, and never evidence about it (`INV-M3`): it is
+//! believed only if it is whole and belongs to this use of this segment, what
+//! it leads to is checked there, and in any doubt it is built again.
+//!
+//! ```text
+//!  segment's name with .index for .log
+//!
+//!  byte 0        8        12        16                     32
+//!       +--------+--------+---------+----------------------+
+//!       | magic  | version| interval| log uuid             |
+//!       +--------+--------+---------+----------------------+
+//!       32       40       48       56              60      64
+//!       +--------+--------+--------+---------------+-------+
+//!       | id     | salt   | base   | entries, count| crc32 |
+//!       +--------+--------+--------+---------------+-------+
+//!       64                68                  72
+//!       +-----------------+-------------------+---   ---+
+//!       | lsn - base      | position / 8      |   ...   |    one entry each 8 bytes
+//!       +-----------------+-------------------+---   ---+
+//! ```
+//!
+//! Little-endian; lsn and position are u32 in an entry, and so is everything
+//! in the header that takes four bytes. The checksum is CRC-32 of all other
+//! bytes, in order. Entries ascend strictly in both columns. The first record
+//! of the segment has an entry, and then each record that lies at least
+//! `interval` bytes behind the one with the last entry.
+//!
+//! `layout` has the bytes, `build` makes an index from a segment, `file` loads
+//! and saves it.
+
+mod layout;
+
+mod build;
+
+mod file;
+
+use std::fmt;
+use std::io;
+
+use log_wal::Lsn;
+
+use crate::frames::{FRAME_ALIGN_BYTES, Place};
+
+pub(crate) use build::build;
+pub(crate) use file::{load, path_beside, save};
+
+/// Places of some records of a segment, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Index {
+    base: Lsn,
+    interval_bytes: u32,
+    entries: Vec<Entry>,
+}
+
+/// The place of one record, relative to the segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    /// Its number less the segment's base.
+    ahead: u32,
+    /// Its position in units of eight bytes.
+    units: u32,
+}
+
+impl Entry {
+    /// `None` for a place that cannot be in a segment.
+    fn new(base: Lsn, place: Place) -> Option<Self> {
+        let ahead = place.lsn.distance_from(base)?;
+        Some(Self {
+            ahead: u32::try_from(ahead).ok()?,
+            units: u32::try_from(place.position / FRAME_ALIGN_BYTES).ok()?,
+        })
+    }
+
+    fn place(self, base: Lsn) -> Option<Place> {
+        Some(Place {
+            position: u64::from(self.units) * FRAME_ALIGN_BYTES,
+            lsn: base.checked_add(u64::from(self.ahead))?,
+        })
+    }
+}
+
+impl Index {
+    /// The nearest place that is known at or in front of record `lsn`.
+    #[inline]
+    pub(crate) fn floor(&self, lsn: Lsn) -> Option<Place> {
+        let ahead = lsn.distance_from(self.base)?;
+        let above = self
+            .entries
+            .partition_point(|entry| u64::from(entry.ahead) <= ahead);
+        self.entries.get(above.checked_sub(1)?)?.place(self.base)
+    }
+
+    /// One entry stands for this many bytes.
+    pub(crate) fn interval_bytes(&self) -> u32 {
+        self.interval_bytes
+    }
+
+    /// How many entries it has.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// Why an index file is not used. The index is then built from its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IndexFault {
+    /// There is no file.
+    Missing,
+    /// It could not be read.
+    Unreadable(io::ErrorKind),
+    /// It is not an index, or that of another log or segment.
+    Foreign,
+    /// A newer version of this library wrote it.
+    NewerVersion,
+    /// It was made for an earlier use of the segment.
+    Stale,
+    /// It has fewer bytes than it should.
+    Short,
+    /// Its checksum fails.
+    Damaged,
+    /// It names records or places that the segment does not have.
+    AheadOfData,
+    /// Its entries do not ascend.
+    NotAscending,
+}
+
+impl fmt::Display for IndexFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = match self {
+            Self::Missing => "missing",
+            Self::Unreadable(kind) => return write!(f, "unreadable: {kind}"),
+            Self::Foreign => "foreign: not an index of this segment",
+            Self::NewerVersion => "written by a newer version",
+            Self::Stale => "stale: made for an earlier use of the segment",
+            Self::Short => "short",
+            Self::Damaged => "damaged: its checksum fails",
+            Self::AheadOfData => "ahead of its segment",
+            Self::NotAscending => "out of order",
+        };
+        f.write_str(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_is_the_nearest_entry_at_or_in_front_of_a_record() {
+        let entries = [(0, 1024), (5, 1100), (9, 2000)];
+        let index = Index {
+            base: Lsn(1000),
+            interval_bytes: 64,
+            entries: entries
+                .map(|(ahead, units)| Entry { ahead, units })
+                .to_vec(),
+        };
+        let floor = |lsn| {
+            index
+                .floor(Lsn(lsn))
+                .map(|place| (place.lsn.0, place.position))
+        };
+        assert_eq!(floor(999), None);
+        assert_eq!(floor(1000), Some((1000, 8192)));
+        assert_eq!(floor(1004), Some((1000, 8192)));
+        assert_eq!(floor(1005), Some((1005, 8800)));
+        assert_eq!(floor(1008), Some((1005, 8800)));
+        assert_eq!(floor(u64::MAX), Some((1009, 16000)));
+    }
+}

@@ -1,0 +1,51 @@
+//! What a user of a [`Store`](crate::Store) may choose.
+
+use log_wal::WalOptions;
+
+/// Options of a [`Store`](crate::Store).
+///
+/// ```
+/// use log_mmap::{StoreOptions, WalOptions};
+///
+/// let options = StoreOptions::default()
+///     .wal(WalOptions::default().segment_bytes(64 << 20))
+///     .index_interval_bytes(0);
+/// assert_ne!(options, StoreOptions::default());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    pub(crate) wal: WalOptions,
+    pub(crate) index_interval_bytes: u32,
+}
+
+/// As Kafka's `index.interval.bytes`: an index of 1/512 of the data, and a
+/// page or two to walk through for a lookup.
+pub(crate) const INDEX_INTERVAL_BYTES_DEFAULT: u32 = 4096;
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            wal: WalOptions::default(),
+            index_interval_bytes: INDEX_INTERVAL_BYTES_DEFAULT,
+        }
+    }
+}
+
+impl StoreOptions {
+    /// Options of the write-ahead log beneath.
+    #[must_use]
+    pub fn wal(mut self, options: WalOptions) -> Self {
+        self.wal = options;
+        self
+    }
+
+    /// How many bytes of a segment one index entry stands for: 8 bytes of
+    /// index each, and about half of the interval to walk through at a lookup.
+    /// Default 4096; 0 gives every record its own entry. Holds for indexes
+    /// that are built from now on; existing ones stay as they are.
+    #[must_use]
+    pub fn index_interval_bytes(mut self, bytes: u32) -> Self {
+        self.index_interval_bytes = bytes;
+        self
+    }
+}

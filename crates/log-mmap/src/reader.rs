@@ -1,0 +1,147 @@
+//! Reading a log beside its writer, or without one.
+
+use std::ops::Range;
+use std::path::Path;
+
+use log_wal::{Lsn, OpenError, OpenReport, ReadError, Record, SegmentInfo, WalReader};
+
+use crate::catalog::Catalog;
+use crate::options::INDEX_INTERVAL_BYTES_DEFAULT;
+use crate::records::{Records, Source, Way};
+use crate::segment::IndexPolicy;
+use crate::verify::{self, VerifyReport};
+
+/// A record log, open for reading only.
+///
+/// Takes no lock and writes nothing, not even an index: it works beside a
+/// running writer and on a read-only medium. Index files are used where they
+/// are valid, and built in memory where not. Shows a prefix of the log: what
+/// was handed to the operating system when it was opened; open another one to
+/// see more.
+///
+/// All methods take `&self` and may be called by any number of threads.
+///
+/// ```
+/// use log_mmap::{Reader, Store, StoreOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let store = Store::open(directory.path(), StoreOptions::default())?;
+/// store.append(b"written")?;
+/// store.flush()?;
+///
+/// let reader = Reader::open(directory.path())?;
+/// let first = reader.iter().next().ok_or("the log is empty")??;
+/// assert_eq!(first.payload(), b"written");
+/// assert!(reader.is_being_written());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Reader {
+    wal: WalReader,
+    catalog: Catalog,
+}
+
+impl Reader {
+    /// Opens the log in `directory`.
+    ///
+    /// Blocks for reading the newest segment.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; [`OpenError::NoLog`] if there is none.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let wal = WalReader::open(directory)?;
+        let policy = IndexPolicy {
+            interval_bytes: INDEX_INTERVAL_BYTES_DEFAULT,
+            saves: false,
+        };
+        let catalog = Catalog::new(wal.sealed(), policy);
+        Ok(Self { wal, catalog })
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        self.wal.report()
+    }
+
+    /// Whether somebody has the log open for writing now.
+    #[must_use]
+    pub fn is_being_written(&self) -> bool {
+        self.wal.is_being_written()
+    }
+
+    /// The number of the first record, as of opening.
+    #[must_use]
+    pub fn first_lsn(&self) -> Lsn {
+        self.wal.first_lsn()
+    }
+
+    /// One past the number of the last record, as of opening.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.wal.next_lsn()
+    }
+
+    /// Every segment, ascending, as of opening.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.wal.segments()
+    }
+
+    /// Record `lsn`; `None` at or beyond the end, and for a number that its
+    /// writer gave up.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Truncated`] in front of the first record, and see
+    /// [`ReadError`].
+    pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
+        let behind = Lsn(lsn.0.saturating_add(1));
+        self.range(lsn..behind).next().transpose()
+    }
+
+    /// Reads from the first record of the log.
+    #[must_use]
+    pub fn iter(&self) -> Records<'_> {
+        self.iter_from(self.first_lsn())
+    }
+
+    /// Reads from record `lsn`, see [`Records`].
+    #[must_use]
+    pub fn iter_from(&self, lsn: Lsn) -> Records<'_> {
+        self.range(lsn..Lsn(u64::MAX))
+    }
+
+    /// Reads the records of `lsns` that there are, see [`Records`].
+    #[must_use]
+    pub fn range(&self, lsns: Range<Lsn>) -> Records<'_> {
+        Records::new(self, lsns.start, lsns.end)
+    }
+
+    /// Checks every frame of every segment, and holds every index file against
+    /// its segment. Reports all that is wrong, not just the first.
+    ///
+    /// Blocks for reading the whole log.
+    #[must_use]
+    pub fn verify(&self) -> VerifyReport {
+        let segments = self.catalog.segments_from(Lsn::ZERO);
+        let indexes = segments.iter().map(|segment| verify::check_index(segment));
+        VerifyReport::new(self.wal.verify(), indexes.collect())
+    }
+}
+
+impl Source for Reader {
+    fn end(&self) -> Lsn {
+        self.next_lsn()
+    }
+
+    fn locate(&self, lsn: Lsn) -> Result<Way, ReadError> {
+        match self.catalog.walk_from(lsn) {
+            Some(walk) => walk.map(Way::Cold),
+            None => Ok(Way::Live(self.wal.iter_from(lsn))),
+        }
+    }
+}

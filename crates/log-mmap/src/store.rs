@@ -1,0 +1,308 @@
+//! The log, open for writing, with its sealed segments mapped.
+//!
+//! Appends and durability are the write-ahead log's; this adds where to find
+//! things. A record is looked up in the catalog first, then in memory, and if
+//! it is in neither, it was just being handed over: the write-ahead log lists
+//! a segment as sealed before it lets go of the memory, so a second look at a
+//! refreshed catalog finds it (`INV-M1`).
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use log_wal::{
+    AppendError, CommitError, Level, Lsn, OpenError, OpenReport, ReadError, Record, SegmentInfo,
+    Stats, Wal, Watermarks,
+};
+
+use crate::catalog::Catalog;
+use crate::options::StoreOptions;
+use crate::records::{Records, Source, Way};
+use crate::segment::IndexPolicy;
+
+/// A record log, open for writing, whose sealed segments are mapped.
+///
+/// All methods take `&self` and may be called by any number of threads. One
+/// process at a time can have a directory open for writing.
+///
+/// Dropping it brings everything appended to the disk as [`close`](Self::close)
+/// does, but cannot say whether that worked.
+#[derive(Debug)]
+pub struct Store {
+    wal: Wal,
+    catalog: Catalog,
+    /// How far segments have been indexed as they were sealed. Locked while
+    /// that is done.
+    indexed: Mutex<Indexed>,
+}
+
+/// How far segments have been indexed as they were sealed.
+#[derive(Debug)]
+struct Indexed {
+    /// Segments in front of this record were, or were there on opening.
+    end: Lsn,
+    /// The log's count of sealed segments at that time.
+    count: u64,
+}
+
+impl Store {
+    /// Opens the log in `directory`, making both if they are missing.
+    ///
+    /// Blocks for the recovery of the newest segment. Maps nothing yet, and
+    /// looks at no index: sealed segments are mapped, and indexes loaded or
+    /// built, when they are first read, so that opening does not get slower as
+    /// the log grows.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; a refusal changes nothing on disk. Never because of
+    /// an index.
+    pub fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Self, OpenError> {
+        let wal = Wal::open_with(directory, options.wal)?;
+        let policy = IndexPolicy {
+            interval_bytes: options.index_interval_bytes,
+            saves: true,
+        };
+        let catalog = Catalog::new(Vec::new(), policy);
+        catalog.refresh(&wal);
+        let indexed = Indexed {
+            count: wal.sealed_count(),
+            end: wal.sealed().last().map_or(Lsn::ZERO, |sealed| sealed.end),
+        };
+        Ok(Self {
+            wal,
+            catalog,
+            indexed: Mutex::new(indexed),
+        })
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        self.wal.report()
+    }
+
+    /// Appends a record, see [`Wal::append`]. On return it is *published*:
+    /// readers of this store see it, and everything before it. It is lost when
+    /// the process dies.
+    ///
+    /// Touches memory only, except when so many full segments wait for the
+    /// disk that memory would grow beyond its bound.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; the record was not appended.
+    pub fn append(&self, payload: &[u8]) -> Result<Lsn, AppendError> {
+        self.wal.append(payload)
+    }
+
+    /// Appends records that are visible, and recovered, all or none. Blocks as
+    /// [`append`](Self::append) does.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; none was appended.
+    pub fn append_batch(&self, payloads: &[&[u8]]) -> Result<Range<Lsn>, AppendError> {
+        self.wal.append_batch(payloads)
+    }
+
+    /// Waits until every record below `end` that is published now has reached
+    /// `level`. Concurrent callers share the work.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`].
+    pub fn commit(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
+        self.wal.commit(end, level)
+    }
+
+    /// Hands everything published so far to the operating system: it survives
+    /// the death of this process. Returns the end of what does.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`].
+    pub fn flush(&self) -> Result<Lsn, CommitError> {
+        self.wal.flush()
+    }
+
+    /// Makes everything published so far durable: it survives power loss.
+    /// Returns the end of what does.
+    ///
+    /// Then maps and indexes what has been sealed meanwhile, as
+    /// [`index_sealed`](Self::index_sealed) does, unless another thread is at
+    /// it. If that fails, the next reader tries again.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`].
+    pub fn sync(&self) -> Result<Lsn, CommitError> {
+        let durable_end = self.wal.sync()?;
+        self.index_unless_busy();
+        Ok(durable_end)
+    }
+
+    /// Seals the active segment, maps and indexes it, and goes on in a new
+    /// one. Does nothing and returns false if it has no record. Everything
+    /// published before is durable then.
+    ///
+    /// Blocks for several syncs, and for reading the segment once.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`].
+    pub fn rotate(&self) -> Result<bool, AppendError> {
+        let rotated = self.wal.rotate()?;
+        self.index_unless_busy();
+        Ok(rotated)
+    }
+
+    /// Maps and indexes the segments that were sealed since the last time, and
+    /// returns how many that were. [`sync`](Self::sync), [`rotate`](Self::rotate)
+    /// and [`close`](Self::close) do it too; what nobody did is done when the
+    /// segment is first read.
+    ///
+    /// Blocks for reading each of them once, and for another thread that is at
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]. An index file that cannot be written is no error:
+    /// `tracing` gets a warning.
+    pub fn index_sealed(&self) -> Result<usize, ReadError> {
+        let indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.index_from(indexed)
+    }
+
+    fn index_unless_busy(&self) {
+        let indexed = match self.indexed.try_lock() {
+            Ok(indexed) => indexed,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if let Err(error) = self.index_from(indexed) {
+            tracing::warn!(%error, "a sealed segment was not indexed");
+        }
+    }
+
+    fn index_from(&self, mut indexed: MutexGuard<'_, Indexed>) -> Result<usize, ReadError> {
+        let count = self.wal.sealed_count();
+        if count == indexed.count {
+            return Ok(0);
+        }
+        self.catalog.refresh(&self.wal);
+        let segments = self.catalog.segments_from(indexed.end);
+        for segment in &segments {
+            // Before trying: one that fails is left to its first reader.
+            indexed.end = segment.end();
+            self.catalog.map(segment)?;
+        }
+        indexed.count = count;
+        Ok(segments.len())
+    }
+
+    /// Record `lsn`; `None` at or beyond the end, and for a number that its
+    /// writer gave up.
+    ///
+    /// Blocks for the disk only if the record is in a sealed segment that the
+    /// page cache does not hold, and for reading that segment once if it has
+    /// no index yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Truncated`] in front of the first record, and see
+    /// [`ReadError`].
+    pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
+        let behind = Lsn(lsn.0.saturating_add(1));
+        self.range(lsn..behind).next().transpose()
+    }
+
+    /// Reads from the first record of the log.
+    #[must_use]
+    pub fn iter(&self) -> Records<'_> {
+        self.iter_from(self.first_lsn())
+    }
+
+    /// Reads from record `lsn`, see [`Records`].
+    #[must_use]
+    pub fn iter_from(&self, lsn: Lsn) -> Records<'_> {
+        self.range(lsn..Lsn(u64::MAX))
+    }
+
+    /// Reads the records of `lsns` that there are, see [`Records`].
+    #[must_use]
+    pub fn range(&self, lsns: Range<Lsn>) -> Records<'_> {
+        Records::new(self, lsns.start, lsns.end)
+    }
+
+    /// The number of the first record in the log.
+    #[must_use]
+    pub fn first_lsn(&self) -> Lsn {
+        self.wal.first_lsn()
+    }
+
+    /// The number that the next record will have, if nobody else appends.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.wal.next_lsn()
+    }
+
+    /// How far the log has come.
+    #[must_use]
+    pub fn watermarks(&self) -> Watermarks {
+        self.wal.watermarks()
+    }
+
+    /// Blocks until record `lsn` is published, at most for `timeout` (`None`:
+    /// for ever). Returns whether it is.
+    pub fn wait_published(&self, lsn: Lsn, timeout: Option<Duration>) -> bool {
+        self.wal.wait_published(lsn, timeout)
+    }
+
+    /// Every segment, ascending; the last one is active.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.wal.segments()
+    }
+
+    /// What the log did since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.wal.stats()
+    }
+
+    /// Makes everything durable, indexes what was sealed, and leaves a mark
+    /// that nothing is missing at the end. Records that are held stay valid.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]. The log is closed all the same.
+    pub fn close(self) -> Result<(), CommitError> {
+        let synced = self.sync().map(drop);
+        let closed = self.wal.close();
+        synced.and(closed)
+    }
+}
+
+impl Source for Store {
+    fn end(&self) -> Lsn {
+        self.next_lsn()
+    }
+
+    fn locate(&self, lsn: Lsn) -> Result<Way, ReadError> {
+        if let Some(walk) = self.catalog.walk_from(lsn) {
+            return walk.map(Way::Cold);
+        }
+        if let Some(iter) = self.wal.iter_hot(lsn) {
+            return Ok(Way::Live(iter));
+        }
+        // In neither: it was handed over between the two looks, or it is in
+        // front of the first record. INV-M1
+        self.catalog.refresh(&self.wal);
+        match self.catalog.walk_from(lsn) {
+            Some(walk) => walk.map(Way::Cold),
+            None => Ok(Way::Live(self.wal.iter_from(lsn))),
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use log_core::Lsn;
 
-use crate::recovery::Row;
+use crate::recovery::{DAMAGED_FRAME, Row};
 
 /// Why a log could not be opened. Nothing on disk was changed.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +133,26 @@ pub struct Damage {
     pub row: Row,
     /// What is wrong, in words.
     pub reason: String,
+}
+
+impl Damage {
+    /// Damage that was met while reading a sealed segment, for layers that
+    /// read the file themselves.
+    #[must_use]
+    pub fn in_sealed(
+        path: &Path,
+        position: u64,
+        lsn: Option<Lsn>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            position,
+            lsn,
+            row: DAMAGED_FRAME,
+            reason: reason.into(),
+        }
+    }
 }
 
 impl fmt::Display for Damage {

@@ -103,7 +103,9 @@ pub struct SealedSegment {
 pub enum SegmentState {
     /// The newest: records are appended here.
     Active,
-    /// Full, or sealed by hand; never written again.
+    /// Takes no more records, and waits in memory to be written and sealed.
+    Full,
+    /// Complete on disk; never written again.
     Sealed,
 }
 

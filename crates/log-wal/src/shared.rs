@@ -131,6 +131,7 @@ impl Shared {
                 salt: self.storage.random_u64(),
                 base: before.lsn,
                 capacity_bytes,
+                recycled: false,
                 predecessor: Some(Predecessor {
                     id: id - 1,
                     end: before.lsn,

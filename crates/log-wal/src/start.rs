@@ -162,6 +162,7 @@ fn begin(
         salt: storage.random_u64(),
         base: Lsn::ZERO,
         capacity_bytes,
+        recycled: false,
         predecessor: None,
     };
     let path = storage.path(&header.name().to_string());

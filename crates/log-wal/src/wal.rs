@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log_core::Lsn;
+use log_core::{Cursor, Lsn};
 
 use crate::error::{AppendError, CommitError, OpenError};
 use crate::format::FIRST_POSITION;
@@ -16,6 +16,7 @@ use crate::recovery::{examine, refuse_strangers};
 use crate::report::{
     OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, Watermarks,
 };
+use crate::segment::SegmentMeta;
 use crate::shared::Shared;
 use crate::start::{lock, start};
 use crate::storage::{FileStorage, Storage};
@@ -301,22 +302,37 @@ impl Wal {
     /// Every segment, ascending; the last one is active.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
+        let tail = &self.shared.tail;
         let mut infos: Vec<_> = self.sealed().into_iter().map(SegmentInfo::from).collect();
-        let in_memory = infos.last().map_or(Lsn::ZERO, |last| last.end);
-        if let Some(mut cursor) = self.shared.tail.cursor_at(in_memory.max(self.first_lsn())) {
-            while self.shared.tail.next_span(&mut cursor).is_some() {}
-            let header = cursor.segment().meta().header;
-            infos.push(SegmentInfo {
-                name: header.name(),
-                path: self.shared.storage.path(&header.name().to_string()),
-                base: header.base,
-                end: cursor.next_lsn(),
-                data_bytes: cursor.position() as u64 - FIRST_POSITION,
-                file_bytes: header.capacity_bytes,
-                state: SegmentState::Active,
-            });
+        let sealed_end = infos.last().map_or(tail.first_lsn(), |last| last.end);
+        let mut cursor = tail.cursor_at(sealed_end);
+        while let Some(here) = &mut cursor {
+            while tail.next_span_here(here).is_some() {}
+            infos.push(self.in_memory(here));
+            if !tail.enter_next_segment(here) {
+                break;
+            }
         }
         infos
+    }
+
+    /// The segment that a cursor stands at the end of.
+    fn in_memory(&self, cursor: &Cursor<SegmentMeta>) -> SegmentInfo {
+        let header = cursor.segment().meta().header;
+        let is_full = cursor.segment().end().is_some();
+        SegmentInfo {
+            name: header.name(),
+            path: self.shared.storage.path(&header.name().to_string()),
+            base: header.base,
+            end: cursor.next_lsn(),
+            data_bytes: cursor.position() as u64 - FIRST_POSITION,
+            file_bytes: header.capacity_bytes,
+            state: if is_full {
+                SegmentState::Full
+            } else {
+                SegmentState::Active
+            },
+        }
     }
 
     /// What the log did since it was opened.

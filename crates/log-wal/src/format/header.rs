@@ -3,7 +3,7 @@
 //! ```text
 //!  byte 0       8        12       16                      32
 //!       +--------+--------+--------+-----------------------+
-//!       | magic  | version| zero   | log uuid              |
+//!       | magic  | version| flags  | log uuid              |
 //!       +--------+--------+--------+-----------------------+
 //!       32       40       48       56                     64
 //!       +--------+--------+--------+-----------------------+
@@ -15,6 +15,10 @@
 //!       +-----------------+------------------+------------------------+-------+
 //!       |<----------------------- covered by crc32 ------------------>|
 //! ```
+//!
+//! Flag bit 0, *recycled*: the file held another segment before, so that behind
+//! the last frame there may be old ones, which fail the salt. Without it there
+//! are zeros. No other flag is set.
 //!
 //! The first 12 bytes, and that the checksum of 92 bytes stands at byte 88,
 //! stay the same in every version to come, so that an older build can say that
@@ -33,6 +37,8 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// Length of a header, checksum included.
 pub const HEADER_BYTES: usize = 92;
+
+const RECYCLED: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"STRATALG";
 const CRC_AT: usize = 88;
@@ -62,6 +68,9 @@ pub struct Header {
     pub base: Lsn,
     /// Length of the file when it was made.
     pub capacity_bytes: u64,
+    /// Whether the file held another segment before this one; if not, there
+    /// were zeros.
+    pub recycled: bool,
     /// The segment before it; `None` for the first of a log.
     pub predecessor: Option<Predecessor>,
 }
@@ -100,6 +109,8 @@ impl Header {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let flags = if self.recycled { RECYCLED } else { 0 };
+        bytes[12..16].copy_from_slice(&flags.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.log_uuid);
         for (field, number) in bytes[32..CRC_AT].chunks_exact_mut(8).zip(numbers) {
             field.copy_from_slice(&number.to_le_bytes());
@@ -138,6 +149,7 @@ impl Header {
 
     fn from_fields(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let number = |index: usize| u64_at(bytes, 32 + 8 * index);
+        let flags = u32::from_le_bytes(*bytes[12..].first_chunk()?);
         let base = Lsn(number(2)?);
         let predecessor = Predecessor {
             id: number(4)?,
@@ -150,9 +162,11 @@ impl Header {
             salt: number(1)?,
             base,
             capacity_bytes: number(3)?,
+            recycled: flags & RECYCLED != 0,
             predecessor: (predecessor.id != 0).then_some(predecessor),
         };
-        (predecessor.end == base && header.id > predecessor.id).then_some(header)
+        let consistent = predecessor.end == base && header.id > predecessor.id;
+        (consistent && flags & !RECYCLED == 0).then_some(header)
     }
 }
 
@@ -167,6 +181,7 @@ mod tests {
             salt: 0x0403,
             base: Lsn(0x0605),
             capacity_bytes: 0x0807,
+            recycled: true,
             predecessor: Some(Predecessor {
                 id: 0x00FF,
                 end: Lsn(0x0605),
@@ -180,7 +195,7 @@ mod tests {
         let bytes = header().encode();
         assert_eq!(&bytes[0..8], b"STRATALG", "magic");
         assert_eq!(bytes[8..12], [1, 0, 0, 0], "version");
-        assert_eq!(bytes[12..16], [0; 4], "zero");
+        assert_eq!(bytes[12..16], [1, 0, 0, 0], "flags");
         assert_eq!(&bytes[16..32], b"0123456789abcdef", "log uuid");
         assert_eq!(bytes[32..40], [1, 2, 0, 0, 0, 0, 0, 0], "id");
         assert_eq!(bytes[40..48], [3, 4, 0, 0, 0, 0, 0, 0], "salt");
@@ -212,6 +227,7 @@ mod tests {
     fn what_was_encoded_is_decoded() {
         let first = Header {
             predecessor: None,
+            recycled: false,
             ..header()
         };
         for header in [header(), first] {

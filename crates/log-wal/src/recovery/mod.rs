@@ -25,7 +25,7 @@ pub(crate) use scan::Prefix;
 pub(crate) use table::{BROKEN_CHAIN, DAMAGED_FRAME};
 
 use crate::error::{Damage, OpenError, READ};
-use crate::format::{FrameKey, FrameKind, Header, SEAL_BYTES};
+use crate::format::{FIRST_POSITION, FrameKey, FrameKind, Header, SEAL_BYTES};
 use crate::options::Verify;
 use crate::report::{OpenReport, SealedSegment, TailState};
 use crate::segment::End;
@@ -127,7 +127,7 @@ fn examine_newest(storage: &dyn Storage, link: &Link) -> Result<(Active, bool), 
     let bytes = &*region.bytes_mut();
     let key = FrameKey::new(header.salt);
     let whole = prefix(bytes, &key, header.base);
-    let behind = beyond(bytes, &key, header.base, whole.end_position);
+    let behind = beyond(bytes, &key, &header, whole.end_position);
     let broken_promise = behind
         .claim
         .filter(|(claim, _)| *claim > whole.end && !whole.sealed);
@@ -169,7 +169,7 @@ fn examine_newest(storage: &dyn Storage, link: &Link) -> Result<(Active, bool), 
             ));
         }
     };
-    let used = whole.end_position > crate::format::FIRST_POSITION || behind.debris_end.is_some();
+    let used = whole.end_position > FIRST_POSITION || behind.debris_end.is_some();
     let active = Active {
         header,
         region,
@@ -257,7 +257,7 @@ fn refusal(path: &Path, whole: &Prefix, row: Row, verdict: Verdict, more: String
 /// The file's bytes, in memory that can go on as the segment's region. Never
 /// more than the file has, whatever its header says (`INV-W10`).
 fn read_region(file: &dyn SegmentFile, capacity_bytes: u64, file_bytes: u64) -> io::Result<Region> {
-    let len_bytes = capacity_bytes.min(file_bytes) / 8 * 8;
+    let len_bytes = capacity_bytes.min(file_bytes).max(FIRST_POSITION) / 8 * 8;
     let region = usize::try_from(len_bytes).ok().and_then(Region::heap);
     let mut region = region.ok_or(io::ErrorKind::OutOfMemory)?;
     file.read_at(0, region.bytes_mut())?;

@@ -1,8 +1,8 @@
 //! How far the whole frames of a segment go, and what lies behind them.
 
-use log_core::Lsn;
+use log_core::{CELL_ALIGN_BYTES, Lsn};
 
-use crate::format::{FIRST_POSITION, FrameKey, FrameKind};
+use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, Header};
 
 /// The whole frames at the front of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,47 +97,72 @@ impl Walk {
 /// What lies behind the whole frames of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Beyond {
-    /// One past the last trace of a frame of this segment; `None` if there is
-    /// no trace.
+    /// One past the last trace of something that was being written; `None` if
+    /// there is no trace.
     pub debris_end: Option<u64>,
     /// The furthest claim of a mark or a seal there, and where it stands.
     pub claim: Option<(Lsn, u64)>,
+}
+
+/// Looks at what lies behind `from`, where the whole frames end.
+///
+/// In a file that was made of zeros, any other byte is a trace. In a recycled
+/// one only a frame of this segment is, whole or just begun.
+pub(crate) fn beyond(bytes: &[u8], key: &FrameKey, header: &Header, from: u64) -> Beyond {
+    let rest = bytes.get(from as usize..).unwrap_or_default();
+    let mut found = Beyond::default();
+    if header.recycled {
+        let begun = key.decode_unchecked(rest, header.base).err() != Some(FrameFault::Absent);
+        found.debris_end = begun.then_some((from + 8).min(bytes.len() as u64));
+    } else {
+        let last_used = last_nonzero(rest);
+        let Some(last_used) = last_used else {
+            return found;
+        };
+        found.debris_end = Some(from + last_used as u64 + 1);
+    }
+    find_frames(bytes, key, header.base, from, &mut found);
+    found
+}
+
+/// Where the last byte lies that is not zero.
+fn last_nonzero(bytes: &[u8]) -> Option<usize> {
+    const PAGE: usize = 4096;
+    let mut pages = bytes.chunks(PAGE);
+    // A whole page at a time, which is as fast as memory can be read.
+    let page = pages.rposition(|page| page.iter().fold(0, |any, byte| any | byte) != 0)?;
+    let start = page * PAGE;
+    let end = (start + PAGE).min(bytes.len());
+    let inside = bytes[start..end].iter().rposition(|byte| *byte != 0)?;
+    Some(start + inside)
 }
 
 /// Looks for frames of the segment at every place behind `from` where one
 /// could begin.
 ///
 /// A frame is taken for one only if its checksum holds, and that covers salt,
-/// place and number; so neither zeros nor an earlier use of the file nor a
-/// user's bytes are mistaken for one.
-pub(crate) fn beyond(bytes: &[u8], key: &FrameKey, base: Lsn, from: u64) -> Beyond {
-    let mut found = Beyond::default();
+/// place and number; so neither an earlier use of the file nor a user's bytes
+/// are mistaken for one.
+fn find_frames(bytes: &[u8], key: &FrameKey, base: Lsn, from: u64, found: &mut Beyond) {
     let mut position = from as usize;
-    let at_stop = bytes.get(position..).unwrap_or_default();
-    if !matches!(
-        key.decode_unchecked(at_stop, base),
-        Err(crate::format::FrameFault::Absent)
-    ) {
-        // A frame of ours was begun exactly where the whole ones end.
-        found.debris_end = Some((from + 8).min(bytes.len() as u64));
-    }
     while let Some(rest) = bytes.get(position..)
         && !rest.is_empty()
     {
-        position += match key.decode_anywhere(rest, position as u64, base) {
+        let frame = key.decode_anywhere(rest, position as u64, base);
+        position += match frame {
             Ok(frame) => {
-                found.note(frame.kind, position as u64);
-                found.debris_end = Some((position + frame.len_bytes()) as u64);
+                let end = (position + frame.len_bytes()) as u64;
+                found.debris_end = found.debris_end.max(Some(end));
+                found.note_claim(frame.kind, position as u64);
                 frame.len_bytes()
             }
-            Err(_) => 8,
+            Err(_) => CELL_ALIGN_BYTES,
         };
     }
-    found
 }
 
 impl Beyond {
-    fn note(&mut self, kind: FrameKind, position: u64) {
+    fn note_claim(&mut self, kind: FrameKind, position: u64) {
         if let FrameKind::SyncMark(end) | FrameKind::Seal(end) = kind
             && self.claim.is_none_or(|(furthest, _)| end > furthest)
         {

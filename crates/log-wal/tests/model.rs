@@ -1,0 +1,152 @@
+//! A log behaves as a vector of records does, whatever is done to it.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{payloads, small};
+use log_wal::{Lsn, MemStorage, Wal};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(Vec<u8>),
+    Batch(Vec<Vec<u8>>),
+    Flush,
+    Sync,
+    Rotate,
+    Read {
+        from: u16,
+    },
+    Follow,
+    Reopen,
+    /// The process dies: what was not written is gone.
+    Kill,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let record = || vec(any::<u8>(), 0..600);
+    vec(
+        prop_oneof![
+            8 => record().prop_map(Step::Append),
+            1 => vec(any::<u8>(), 15_000..40_000).prop_map(Step::Append),
+            2 => vec(record(), 0..12).prop_map(Step::Batch),
+            2 => Just(Step::Flush),
+            2 => Just(Step::Sync),
+            1 => Just(Step::Rotate),
+            2 => any::<u16>().prop_map(|from| Step::Read { from }),
+            2 => Just(Step::Follow),
+            1 => Just(Step::Reopen),
+            1 => Just(Step::Kill),
+        ],
+        1..80,
+    )
+}
+
+struct Run {
+    storage: MemStorage,
+    wal: Option<Wal>,
+    model: Vec<Vec<u8>>,
+    /// Follows the log from its begin, across everything but openings.
+    follower: Option<log_wal::Iter>,
+    followed: usize,
+}
+
+impl Run {
+    fn new() -> Self {
+        let storage = MemStorage::new();
+        let mut run = Self {
+            storage,
+            wal: None,
+            model: Vec::new(),
+            follower: None,
+            followed: 0,
+        };
+        run.open();
+        run
+    }
+
+    fn open(&mut self) {
+        let wal = Wal::with_storage(Arc::new(self.storage.clone()), small()).unwrap();
+        self.follower = Some(wal.iter());
+        self.followed = 0;
+        self.wal = Some(wal);
+    }
+
+    fn wal(&self) -> &Wal {
+        self.wal.as_ref().unwrap()
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Append(record) => {
+                let lsn = self.wal().append(&record).unwrap();
+                assert_eq!(lsn.0, self.model.len() as u64, "INV-C1");
+                self.model.push(record);
+            }
+            Step::Batch(records) => {
+                let slices: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+                let lsns = self.wal().append_batch(&slices).unwrap();
+                assert_eq!(lsns.start.0, self.model.len() as u64, "INV-C1");
+                self.model.extend(records);
+                assert_eq!(lsns.end.0, self.model.len() as u64, "INV-C1");
+            }
+            Step::Flush => assert_eq!(self.wal().flush().unwrap().0, self.model.len() as u64),
+            Step::Sync => assert_eq!(self.wal().sync().unwrap().0, self.model.len() as u64),
+            Step::Rotate => drop(self.wal().rotate().unwrap()),
+            Step::Read { from } => {
+                let from = from as usize % (self.model.len() + 1);
+                let found = payloads(self.wal().iter_from(Lsn(from as u64)));
+                assert_eq!(found, self.model[from..]);
+            }
+            Step::Follow => self.follow(),
+            Step::Reopen => {
+                self.wal.take().unwrap().close().unwrap();
+                self.open();
+                self.check_all();
+            }
+            Step::Kill => self.kill(),
+        }
+    }
+
+    fn follow(&mut self) {
+        let follower = self.follower.as_mut().unwrap();
+        for record in follower.by_ref() {
+            let record = record.unwrap();
+            assert_eq!(record.lsn().0, self.followed as u64, "INV-F3");
+            assert_eq!(record.payload(), self.model[self.followed]);
+            self.followed += 1;
+        }
+        assert_eq!(self.followed, self.model.len(), "it follows to the end");
+    }
+
+    fn kill(&mut self) {
+        let files = self.storage.files();
+        let written_end = self.wal().watermarks().written_end.0 as usize;
+        self.wal = None;
+        self.storage = MemStorage::with_files(files);
+        self.model.truncate(written_end);
+        self.open();
+        self.check_all();
+    }
+
+    fn check_all(&self) {
+        assert_eq!(self.wal().next_lsn().0, self.model.len() as u64);
+        assert_eq!(payloads(self.wal().iter()), self.model, "INV-W3");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_behaves_as_a_vector_does(steps in steps()) {
+        let mut run = Run::new();
+        for step in steps {
+            run.step(step);
+        }
+        run.follow();
+        run.check_all();
+    }
+}

@@ -31,6 +31,7 @@ pub(crate) struct Catalog {
     refreshing: Mutex<()>,
     /// The mapped segments, in the order in which they were mapped.
     mapped: Mutex<VecDeque<Arc<Segment>>>,
+    mapped_max: usize,
     policy: IndexPolicy,
 }
 
@@ -43,6 +44,7 @@ impl Catalog {
             count: AtomicU64::new(0),
             refreshing: Mutex::default(),
             mapped: Mutex::default(),
+            mapped_max: MAPPED_MAX,
             policy,
         }
     }
@@ -103,7 +105,7 @@ impl Catalog {
     fn make_room_for(&self, segment: Arc<Segment>) {
         let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
         mapped.push_back(segment);
-        while mapped.len() > MAPPED_MAX
+        while mapped.len() > self.mapped_max
             && let Some(oldest) = mapped.pop_front()
         {
             oldest.unmap();
@@ -169,4 +171,113 @@ fn is_contiguous(sealed: &[SealedSegment]) -> bool {
             [one, next] => one.end == next.base && one.name.id < next.name.id,
             _ => true,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log_wal::format::SegmentName;
+
+    const POLICY: IndexPolicy = IndexPolicy {
+        interval_bytes: 0,
+        saves: false,
+    };
+
+    /// Segments with these ends, without files.
+    fn sealed(base: u64, ends: &[u64]) -> Vec<SealedSegment> {
+        let bases = std::iter::once(&base).chain(ends);
+        let segment = |((base, end), id): ((&u64, &u64), u64)| SealedSegment {
+            name: SegmentName {
+                base: Lsn(*base),
+                id,
+            },
+            path: format!("segment {id}").into(),
+            salt: id,
+            log_uuid: [0; 16],
+            base: Lsn(*base),
+            end: Lsn(*end),
+            end_position: 8192,
+            file_bytes: 8192,
+        };
+        bases.zip(ends).zip(1..).map(segment).collect()
+    }
+
+    fn found(version: &Version, lsn: u64) -> Option<u64> {
+        version.find(Lsn(lsn)).map(|segment| segment.id())
+    }
+
+    #[test]
+    fn every_lsn_is_in_the_one_segment_that_has_it() {
+        let version = Version::default().succeeded_by(sealed(10, &[12, 12, 12, 20]));
+        let expected = [
+            (9, None),
+            (10, Some(1)),
+            (11, Some(1)),
+            (12, Some(4)),
+            (19, Some(4)),
+        ];
+        for (lsn, segment) in expected {
+            assert_eq!(found(&version, lsn), segment, "INV-M4: record {lsn}");
+        }
+        assert_eq!(found(&version, 20), None);
+        assert_eq!(found(&Version::default(), 0), None);
+    }
+
+    #[test]
+    fn segments_that_do_not_join_are_noticed() {
+        let whole = sealed(0, &[10, 20, 30]);
+        assert!(is_contiguous(&whole));
+        assert!(is_contiguous(&[]));
+        let without_the_middle = [whole[0].clone(), whole[2].clone()];
+        assert!(!is_contiguous(&without_the_middle), "INV-M4: a gap");
+        let twice = [whole[0].clone(), whole[0].clone()];
+        assert!(!is_contiguous(&twice), "INV-M4: an overlap");
+        let backwards = [whole[1].clone(), whole[0].clone()];
+        assert!(!is_contiguous(&backwards), "INV-M4: out of order");
+    }
+
+    #[test]
+    fn a_segment_stays_itself_from_version_to_version() {
+        let first = Version::default().succeeded_by(sealed(0, &[10, 20]));
+        let second = first.succeeded_by(sealed(0, &[10, 20, 30]));
+        for (one, next) in first.segments.iter().zip(&second.segments) {
+            assert!(Arc::ptr_eq(one, next), "with its mapping");
+        }
+        let mut shorter = sealed(0, &[10, 20, 30]);
+        shorter.remove(0);
+        let third = second.succeeded_by(shorter);
+        assert!(
+            Arc::ptr_eq(&second.segments[1], &third.segments[0]),
+            "dropped from the front"
+        );
+    }
+
+    #[test]
+    fn no_more_segments_are_mapped_than_allowed_and_all_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let wal = Wal::open(directory.path()).unwrap();
+        for lsn in 0..6_u64 {
+            wal.append(&lsn.to_le_bytes()).unwrap();
+            wal.rotate().unwrap();
+        }
+        let catalog = Catalog {
+            mapped_max: 2,
+            ..Catalog::new(Vec::new(), POLICY)
+        };
+        catalog.refresh(&wal);
+        let mut held = Vec::new();
+        for lsn in (0..6).chain((0..6).rev()) {
+            let mut walk = catalog.walk_from(Lsn(lsn)).unwrap().unwrap();
+            held.push(walk.step().unwrap().unwrap());
+            let segments = catalog.segments_from(Lsn(0));
+            let mapped = segments
+                .iter()
+                .filter(|segment| segment.mapped().is_some())
+                .count();
+            assert!(mapped <= 2, "{mapped} are mapped");
+        }
+        for record in held {
+            assert_eq!(record.payload(), record.lsn().0.to_le_bytes(), "INV-M5");
+        }
+    }
 }

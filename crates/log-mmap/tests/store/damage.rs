@@ -1,0 +1,173 @@
+//! Files that a stranger has changed: an error that names the place, never
+//! wrong bytes and never silence.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::support::{assert_complete, dense, index_paths, make, payload, segment_paths};
+use log_mmap::{IndexState, Lsn, ReadError, Reader, Store};
+
+const RECORDS: u64 = 30;
+const END: u64 = 2 * RECORDS;
+
+/// A log with one sealed segment, and its file.
+fn log() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), dense(), 2, RECORDS);
+    let segment = segment_paths(directory.path()).remove(0);
+    (directory, segment)
+}
+
+/// Where record `lsn` of the first segment lies, from its index.
+fn position_of(directory: &Path, lsn: u64) -> usize {
+    let index = fs::read(&index_paths(directory)[0]).unwrap();
+    let entry = 64 + 8 * lsn as usize;
+    let units = index[entry + 4..entry + 8].try_into().unwrap();
+    8 * u32::from_le_bytes(units) as usize
+}
+
+fn damage_of<T: std::fmt::Debug>(result: Result<T, ReadError>) -> log_mmap::Damage {
+    match result {
+        Err(ReadError::Damaged(damage)) => damage,
+        other => panic!("expected damage, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_before_it_is_mapped_is_an_error() {
+    let (directory, segment) = log();
+    let whole = fs::read(&segment).unwrap();
+    let frames_end = position_of(directory.path(), RECORDS - 1) + 16;
+    for kept in [
+        0,
+        1,
+        4096,
+        8192,
+        8200,
+        10_000.min(frames_end - 8),
+        frames_end - 8,
+    ] {
+        // Opened first: opening would notice too.
+        let store = Store::open(directory.path(), dense()).unwrap();
+        let reader = Reader::open(directory.path()).unwrap();
+        File::options()
+            .write(true)
+            .open(&segment)
+            .unwrap()
+            .set_len(kept as u64)
+            .unwrap();
+        for result in [
+            store.read(Lsn(0)),
+            store.read(Lsn(RECORDS - 1)),
+            reader.read(Lsn(0)),
+            store.iter().next().transpose(),
+        ] {
+            let damage = damage_of(result);
+            assert_eq!(damage.path, segment);
+            assert_eq!(damage.position, kept as u64, "where the file ends now");
+            assert!(damage.reason.contains("cut"), "{damage}");
+        }
+        assert!(
+            store.read(Lsn(RECORDS)).unwrap().is_some(),
+            "the next segment is whole"
+        );
+        let report = reader.verify();
+        assert!(!report.is_sound());
+        assert_eq!(report.indexes[0].state, IndexState::SegmentDamaged);
+        drop(store);
+        fs::write(&segment, &whole).unwrap();
+    }
+    let store = Store::open(directory.path(), dense()).unwrap();
+    assert_complete(&store, END, "put back");
+}
+
+#[test]
+fn a_file_that_is_gone_is_an_error() {
+    let (directory, segment) = log();
+    let store = Store::open(directory.path(), dense()).unwrap();
+    fs::remove_file(&segment).unwrap();
+    match store.read(Lsn(0)) {
+        Err(ReadError::Io { path, source, .. }) => {
+            assert_eq!(path, segment);
+            assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+        }
+        other => panic!("expected an I/O error, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_damaged_record_is_an_error_and_all_others_are_read_with_and_without_an_index() {
+    let (directory, segment) = log();
+    let index = index_paths(directory.path()).remove(0);
+    let (good_file, good_index) = (fs::read(&segment).unwrap(), fs::read(&index).unwrap());
+    for lsn in [0, 1, 14, RECORDS - 1] {
+        let position = position_of(directory.path(), lsn);
+        // Its length, state, salt, checksum and number.
+        for byte in [0, 1, 2, 3, 4, 6, 9, 13] {
+            let mut bad = good_file.clone();
+            bad[position + byte] ^= 0x11;
+            fs::write(&segment, &bad).unwrap();
+            for has_index in [true, false] {
+                match has_index {
+                    true => fs::write(&index, &good_index).unwrap(),
+                    false => fs::remove_file(&index).unwrap(),
+                }
+                let store = Store::open(directory.path(), dense()).unwrap();
+                let context = format!("record {lsn}, byte {byte}, index {has_index}");
+                assert_only_damage(&store, lsn, position, &context);
+                drop(store);
+                assert_eq!(
+                    index.exists(),
+                    has_index,
+                    "{context}: none is made of damage"
+                );
+            }
+            fs::write(&index, &good_index).unwrap();
+        }
+    }
+}
+
+fn assert_only_damage(store: &Store, bad: u64, position: usize, context: &str) {
+    for lsn in 0..END {
+        let read = store.read(Lsn(lsn));
+        if lsn == bad {
+            let damage = damage_of(read);
+            assert_eq!(damage.position, position as u64, "{context}");
+            assert_eq!(damage.lsn, Some(Lsn(bad)), "{context}");
+        } else {
+            let record = read.unwrap_or_else(|error| panic!("{context}: {lsn}: {error}"));
+            assert_eq!(record.unwrap().payload(), payload(lsn), "INV-M3: {context}");
+        }
+    }
+    let read: Vec<_> = store.iter().collect();
+    assert_eq!(
+        read.len() as u64,
+        bad + 1,
+        "{context}: all up to the error, which is the last"
+    );
+    assert!(read.last().unwrap().is_err(), "{context}");
+    let behind = store.iter_from(Lsn(bad + 1)).map(Result::unwrap).count() as u64;
+    assert_eq!(behind, END - bad - 1, "{context}: going on behind it");
+}
+
+#[test]
+fn a_payload_is_never_handed_out_changed() {
+    let (directory, segment) = log();
+    let good = fs::read(&segment).unwrap();
+    let lsn = (0..RECORDS).find(|lsn| payload(*lsn).len() > 64).unwrap();
+    let position = position_of(directory.path(), lsn);
+    for byte in 0..payload(lsn).len() {
+        let mut bad = good.clone();
+        bad[position + 16 + byte] ^= 0x80;
+        fs::write(&segment, &bad).unwrap();
+        let reader = Reader::open(directory.path()).unwrap();
+        assert_eq!(
+            damage_of(reader.read(Lsn(lsn))).lsn,
+            Some(Lsn(lsn)),
+            "byte {byte}"
+        );
+        let report = reader.verify();
+        assert_eq!(report.damage.len(), 1, "byte {byte}");
+        assert_eq!(report.damage[0].path, segment);
+    }
+}

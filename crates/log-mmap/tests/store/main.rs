@@ -1,0 +1,13 @@
+//! The store and the reader, end to end, on real files.
+
+mod support;
+
+mod model;
+
+mod hand_over;
+mod held_records;
+
+mod damage;
+mod index_damage;
+
+mod reader;

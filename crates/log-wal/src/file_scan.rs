@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use log_core::{Lsn, Word};
 
 use crate::error::{Damage, ReadError};
-use crate::format::{FIRST_POSITION, Frame, FrameFault, FrameKey, FrameKind, u64_at};
+use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, u64_at};
 use crate::record::Record;
 use crate::recovery::DAMAGED_FRAME;
 use crate::report::SealedSegment;
@@ -32,6 +32,13 @@ pub(crate) struct FileScan {
     /// A piece of the file, and where it lies.
     buffer: Bytes,
     buffer_position: u64,
+}
+
+/// A frame, taken out of the buffer.
+struct Decoded {
+    record: Option<Record>,
+    len_bytes: usize,
+    next_lsn: Lsn,
 }
 
 impl FileScan {
@@ -87,27 +94,33 @@ impl FileScan {
         if self.position >= self.end_position {
             return Ok(None);
         }
-        match self.decode() {
-            Ok(_) => {}
-            Err(FrameFault::Damaged) => return Err(self.damage()),
-            // Perhaps only beyond the buffer.
-            Err(FrameFault::Absent | FrameFault::TooLong) => self.refill()?,
+        let mut decoded = self.decode();
+        // Once for the word that says how long the frame is, once for the rest.
+        for _ in 0..2 {
+            if let Err(FrameFault::Absent | FrameFault::TooLong) = decoded {
+                self.refill()?;
+                decoded = self.decode();
+            }
         }
-        let Ok(frame) = self.decode() else {
+        let Ok(decoded) = decoded else {
             return Err(self.damage());
         };
-        let (bytes, next_lsn, lsn) = (frame.len_bytes(), frame.next_lsn(), frame.lsn);
-        let payload =
-            (frame.kind == FrameKind::Record).then(|| self.buffer.slice_ref(frame.payload));
-        self.position += bytes as u64;
-        self.lsn = next_lsn;
-        Ok(Some(payload.map(|payload| Record::new(lsn, payload))))
+        self.position += decoded.len_bytes as u64;
+        self.lsn = decoded.next_lsn;
+        Ok(Some(decoded.record))
     }
 
-    fn decode(&self) -> Result<Frame<'_>, FrameFault> {
+    fn decode(&self) -> Result<Decoded, FrameFault> {
         let at = (self.position - self.buffer_position) as usize;
         let rest = self.buffer.get(at..).unwrap_or_default();
-        self.key.decode(rest, self.position, self.lsn)
+        let frame = self.key.decode(rest, self.position, self.lsn)?;
+        let is_record = frame.kind == FrameKind::Record;
+        let payload = is_record.then(|| self.buffer.slice_ref(frame.payload));
+        Ok(Decoded {
+            record: payload.map(|payload| Record::new(frame.lsn, payload)),
+            len_bytes: frame.len_bytes(),
+            next_lsn: frame.next_lsn(),
+        })
     }
 
     /// Reads the piece that begins with the next frame, and holds all of it.

@@ -138,6 +138,23 @@ fn a_batch_longer_than_a_segment_gets_one_of_its_own_size() {
 }
 
 #[test]
+fn a_record_longer_than_a_read_comes_back_from_its_file() {
+    let storage = MemStorage::new();
+    let wal = open(&storage);
+    let long = vec![7; 1 << 20];
+    for payload in [b"short".as_slice(), &long, b"short", &long, &long] {
+        wal.append(payload).unwrap();
+    }
+    wal.close().unwrap();
+    let reader = WalReader::with_storage(Arc::new(storage)).unwrap();
+    let lengths: Vec<_> = reader
+        .iter()
+        .map(|record| record.unwrap().payload().len())
+        .collect();
+    assert_eq!(lengths, [5, 1 << 20, 5, 1 << 20, 1 << 20]);
+}
+
+#[test]
 fn rotating_an_empty_segment_does_nothing() {
     let wal = open(&MemStorage::new());
     assert!(!wal.rotate().unwrap());

@@ -1,1 +1,94 @@
-//! stub
+//! An append-only record log for Rust: a journal, a write-ahead log, a commit
+//! log, and not a logging library.
+//!
+//! A [`Log`] is a directory. You append bytes, get a number, and can ask for
+//! that record, or everything from it on, for as long as the log lives: after
+//! a restart, after `kill -9`, after a power cut.
+//!
+//! ```
+//! use log_facade::{Level, Log};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("orders.log");
+//! let log = Log::open(&path)?;                              // made if missing
+//! let first = log.append(b"order 1: 3 apples")?;            // visible to readers
+//! log.append_to(Level::Durable, b"order 1: paid")?;         // survives a power cut
+//! log.append_batch(&[b"order 2: 1 pear", b"order 2: paid"])?; // all or none
+//! log.close()?;
+//!
+//! let log = Log::open(&path)?;
+//! let records: Vec<_> = log.iter_from(first).collect::<Result<_, _>>()?;
+//! assert_eq!(records.len(), 4);
+//! assert_eq!(records[1].payload(), b"order 1: paid");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What you get
+//!
+//! - **Honest acknowledgements.** You say what an append waits for, and
+//!   [`Level`] says what that survives. Nothing is called durable that a power
+//!   cut could take.
+//! - **Many writers.** Every method takes `&self`. Appending threads reserve a
+//!   place, build their record in it, and meet only where they wait for the
+//!   disk: there, one sync serves all of them.
+//! - **Records without copies.** A [`Record`] is a slice of shared memory or
+//!   of a mapped file. It stays valid and unchanged for as long as you hold
+//!   it, also when the log is closed and its files are gone.
+//! - **A recovery that can be trusted.** What was being written when the power
+//!   went is cut off, and [`Log::report`] says where. What was acknowledged
+//!   and is damaged is never cut: opening refuses, and names the file, the
+//!   place and the record.
+//! - **Readers beside the writer.** A [`LogReader`], in this process or
+//!   another, takes no lock and writes nothing.
+//! - **No surprises.** No threads, no async runtime, no background work; no
+//!   `unsafe` in this crate; errors that say what can be done now.
+//!
+//! # How long an append waits
+//!
+//! | level | the record survives | costs |
+//! |---|---|---|
+//! | [`Level::Published`] | nothing yet; every reader of this `Log` sees it | memory only |
+//! | [`Level::Written`] | the death of the process, `kill -9` included | a write, shared |
+//! | [`Level::Durable`] | loss of power, as far as the device keeps what it confirms | a sync, shared |
+//!
+//! A log has a level that [`append`](Log::append) waits for, *published* unless
+//! [you choose another](LogOptions::acknowledge); [`append_to`](Log::append_to)
+//! waits for the one that it is given. [`flush`](Log::flush) and
+//! [`sync`](Log::sync) bring everything so far to *written* and *durable*.
+//!
+//! # Numbers
+//!
+//! The first record of a log has [`Lsn`] 0, the next one 1, without gaps, across
+//! segments and restarts. Ends are exclusive: [`next_lsn`](Log::next_lsn) is the
+//! number that comes next, and the length of a log that has lost nothing from
+//! its front.
+//!
+//! # What it does not do
+//!
+//! It does not replicate, and it does not run on network file systems that do
+//! not honour locks. One process writes to a directory at a time. Nobody else
+//! may write to or truncate the files of an open log: see
+//! [the layer beneath](log_mmap#what-the-operator-must-not-do).
+
+#![forbid(unsafe_code)]
+
+mod log;
+mod options;
+
+mod reader;
+mod records;
+
+pub use log::Log;
+pub use options::LogOptions;
+pub use reader::LogReader;
+pub use records::Records;
+
+// The words of the layers beneath that are part of this API; API.md lists
+// them.
+pub use log_mmap::{
+    AppendError, CommitError, Damage, IndexCheck, IndexFault, IndexState, Level, Lsn, OpenError,
+    OpenReport, ReadError, Record, SegmentInfo, SegmentState, Stats, TailState, Verify,
+    VerifyReport, Watermarks,
+};

@@ -141,7 +141,7 @@ impl Pair<'_> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn reads_across_cold_and_hot_equal_a_vec(steps in prop::collection::vec(step(), 1..60)) {

@@ -232,6 +232,7 @@ fn missing_forbid(package: &Package, sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
+/// Shipping code that starts a thread or asks for the time of day. `INV-F4`
 fn threads_and_clocks(source: &Source) -> Vec<String> {
     let mut problems = Vec::new();
     for call in THREADS_AND_CLOCKS {

@@ -18,7 +18,7 @@
 //! checksum.
 //!
 //! This crate refuses to know when and why to drop segments, what time it is,
-//! and has no threads of its own.
+//! and has no threads of its own (`INV-F4`).
 //!
 //! ```
 //! use log_mmap::{Lsn, Store, StoreOptions};

@@ -39,7 +39,7 @@
 //!
 //! The bytes on disk are described in [`format`](mod@format).
 //!
-//! This crate spawns no threads, knows no clocks, and maps no files.
+//! This crate spawns no threads, knows no clocks (`INV-F4`), and maps no files.
 
 #![forbid(unsafe_code)]
 

@@ -114,7 +114,7 @@ impl Run {
         let follower = self.follower.as_mut().unwrap();
         for record in follower.by_ref() {
             let record = record.unwrap();
-            assert_eq!(record.lsn().0, self.followed as u64, "INV-F3");
+            assert_eq!(record.lsn().0, self.followed as u64, "INV-C1");
             assert_eq!(record.payload(), self.model[self.followed]);
             self.followed += 1;
         }

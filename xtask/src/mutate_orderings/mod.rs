@@ -167,11 +167,9 @@ impl Trial {
     }
 
     fn judge(&self, mutation: &Mutation) -> Outcome<Verdict> {
-        let original = workspace::read(&workspace::root().join(&mutation.path))?;
-        self.scratch
-            .write(&mutation.path, &mutation.apply(&original))?;
+        self.scratch.write(&mutation.path, &mutation.mutated())?;
         let verdict = self.judge_scratch();
-        self.scratch.write(&mutation.path, &original)?;
+        self.scratch.write(&mutation.path, &mutation.original)?;
         verdict.map_err(|problem| format!("{}: {problem}", shown(mutation)))
     }
 

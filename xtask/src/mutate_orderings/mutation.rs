@@ -26,14 +26,16 @@ pub(crate) struct Mutation {
     pub(crate) call: String,
     /// What becomes of its orderings, such as `Acquire -> Relaxed`.
     pub(crate) change: String,
+    /// Its file as it was read: others may go on editing it meanwhile.
+    pub(crate) original: String,
     replaced: Range<usize>,
     replacement: String,
 }
 
 impl Mutation {
     /// The text of its file with the change made.
-    pub(crate) fn apply(&self, text: &str) -> String {
-        let mut mutated = text.to_owned();
+    pub(crate) fn mutated(&self) -> String {
+        let mut mutated = self.original.clone();
         mutated.replace_range(self.replaced.clone(), &self.replacement);
         mutated
     }
@@ -193,6 +195,7 @@ fn mutation(
         function: source.function_at(replaced.start).unwrap_or("-").to_owned(),
         call,
         change,
+        original: source.text.clone(),
         replaced,
         replacement,
     }
@@ -332,7 +335,7 @@ mod tests {
         let shown = |mutation: &Mutation| {
             (
                 format!("{}: {}", mutation.call, mutation.change),
-                mutation.apply(text),
+                mutation.mutated(),
             )
         };
         mutations.iter().map(shown).collect()

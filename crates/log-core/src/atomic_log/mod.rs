@@ -87,8 +87,9 @@
 //! | release store of the count | acquire load of the count | the values |
 //! | release store of the head | acquire load of the head | a new segment, and that the one before it is full |
 //! | release store that opens the pins | acquire when pinning | where the segment is in this life |
+//! | release when a head is replaced | acquire of who finds it replaced | the next head |
 //! | release when unpinning | acquire of the last to unpin, of the writer that replaces the head, or that offers a ward and is refused | the reads that are done, before the memory is used again |
-//! | release when a ward is added | acquire of the last to unpin | the chain of segments up to the ward |
+//! | release when a ward is added | acquire of the last to unpin | that the ward is held |
 //! | release when letting go of a segment | acquire of the last to let go | all reads of it |
 //! | release push of a free segment | acquire when the writer takes all | the segment |
 //! | release store of the claim | acquire when claiming | the writer's books |

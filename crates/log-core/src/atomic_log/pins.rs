@@ -50,10 +50,13 @@ impl Pins {
     /// Pins, unless the segment has been replaced as head.
     #[inline]
     pub(super) fn try_pin(&self) -> bool {
-        let mut word = self.0.load(Ordering::Relaxed);
+        // Acquire: who is turned away finds the next head (Release in
+        // `replace`).
+        let mut word = self.0.load(Ordering::Acquire);
         while word & REPLACED == 0 {
             assert_room(word);
-            // Acquire pairs with the Release in `open`.
+            // Acquire: who pins finds the segment's place (Release in `open`).
+            // Relaxed: who does not tries again, or comes by the load above.
             let pinned = self.0.compare_exchange_weak(
                 word,
                 word + ONE_PIN,
@@ -88,29 +91,29 @@ impl Pins {
         // Release hands our reads to whoever recycles what we read: to the
         // last to unpin, or to the writer in `replace` or `add_ward`. Acquire
         // is for the last: it takes over the other readers' reads, and from
-        // `add_ward` the chain that leads through the wards.
+        // `add_ward` the holds of the wards.
         let before = self.0.fetch_sub(ONE_PIN, Ordering::AcqRel);
         before & (REPLACED | PINS) == REPLACED | ONE_PIN
     }
 
     /// Turns away whoever has not pinned yet, and says whether somebody has.
     pub(super) fn replace(&self) -> bool {
-        // Acquire takes over the reads of those who unpinned before.
-        self.0.fetch_or(REPLACED, Ordering::Acquire) & PINS != 0
+        // Acquire takes over the reads of those who unpinned before. Release
+        // shows the next head to those who find this one replaced.
+        self.0.fetch_or(REPLACED, Ordering::AcqRel) & PINS != 0
     }
 
-    /// Whether there is a later head.
+    /// Whether there is a later head, which the caller will find.
     pub(super) fn is_replaced(&self) -> bool {
-        // Relaxed: a hint where to look next.
-        self.0.load(Ordering::Relaxed) & REPLACED != 0
+        // Acquire pairs with the Release in `replace`.
+        self.0.load(Ordering::Acquire) & REPLACED != 0
     }
 
     /// Gives a replaced head one more ward, or says that nobody pins it any
     /// more.
     pub(super) fn add_ward(&self) -> bool {
-        // Release hands the chain up to the ward to the last who unpins.
-        // Acquire, when it is refused, takes over the reads of those who
-        // unpinned.
+        // Release shows the ward's new hold to the last who unpins. Acquire,
+        // when it is refused, takes over the reads of those who unpinned.
         self.0
             .fetch_update(Ordering::Release, Ordering::Acquire, |word| {
                 (word & PINS != 0).then(|| word + ONE_WARD)

@@ -7,7 +7,7 @@ use super::segment::{Place, Segment, SegmentRef, Shape};
 use super::settlement::Settlement;
 use super::thorough::for_each_thoroughly;
 use crate::padded::Padded;
-use crate::sync::{AtomicBool, AtomicPtr, Ordering, UnsafeCell, spin_loop};
+use crate::sync::{AtomicBool, AtomicPtr, Ordering, UnsafeCell};
 use crate::{Bell, Lsn};
 
 /// A log: its segments, and where readers find the newest.
@@ -135,7 +135,6 @@ impl<T> Shared<T> {
                 // the log as well, and drops that later.
                 return unsafe { Pin::adopt(head, self) };
             }
-            spin_loop();
         }
     }
 

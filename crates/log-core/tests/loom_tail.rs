@@ -349,6 +349,48 @@ fn reserved_end_never_counts_a_record_twice() {
     });
 }
 
+/// For a thread that has seen nothing of two rolls but an emptied bay. (The
+/// writer publishes last: under loom, ringing is a fence, and would hide what
+/// the bays themselves order.)
+#[test]
+fn reserved_end_never_falls() {
+    loom::model(|| {
+        with_tail(1, |tail| {
+            append(tail);
+            let writer = thread::spawn(|| {
+                let place = tail.reserve_or_roll(need(1), || next(region(1)));
+                tail.roll(|| next(region(1))).unwrap();
+                fill(place.unwrap());
+            });
+            let mut seen = 1;
+            for _ in 0..2 {
+                let now = tail.reserved_end().0;
+                assert!((seen..=2).contains(&now), "{now} after {seen}");
+                seen = now;
+            }
+            writer.join().unwrap();
+        });
+    });
+}
+
+/// Who takes a segment out of its bay has not rung, nor slept, since its last
+/// record was published: the look at the mark is all that tells it so.
+#[test]
+fn a_segment_leaves_its_bay_when_its_last_record_is_published() {
+    loom::model(|| {
+        with_tail(1, |tail| {
+            let writer = thread::spawn(|| append_rolling(tail, 1));
+            let place = tail.reserve_or_roll(need(1), || next(region(1))).unwrap();
+            if place.base() == Lsn(1) {
+                tail.roll(|| next(region(1))).unwrap();
+            }
+            fill(place);
+            writer.join().unwrap();
+            assert_eq!(read_all(tail), [0, 1]);
+        });
+    });
+}
+
 #[test]
 fn a_thread_finds_its_own_reservation_counted() {
     loom::model(|| {

@@ -39,8 +39,12 @@ impl Shared {
     /// it if nobody else does.
     pub(crate) fn commit(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
         let end = end.min(self.tail.published_end());
-        self.group
-            .commit(end, || self.progress.reached(level), || self.advance(level))
+        self.group.commit(
+            end,
+            level,
+            |level| self.progress.reached(level),
+            |level| self.advance(level),
+        )
     }
 
     /// Brings everything published to `level`. Only for the group's leader.
@@ -153,8 +157,9 @@ impl Shared {
             let open_base = self.tail.open_segment().base();
             self.group.commit(
                 open_base,
-                || self.catalog_end(),
-                || self.advance(Level::Written),
+                Level::Written,
+                |_| self.catalog_end(),
+                |level| self.advance(level),
             )?;
         }
         Ok(())

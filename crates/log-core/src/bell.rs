@@ -17,7 +17,7 @@ use std::fmt;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::sync::asymmetric::Fences;
+use crate::sync::asymmetric::{self, Fences};
 use crate::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, lock, spin_loop, yield_now};
 
 /// Looks before a waiter begins to yield its processor, and yields before it
@@ -54,22 +54,33 @@ const YIELDS: u32 = if cfg!(any(log_loom, log_shuttle)) {
 /// });
 /// ```
 pub struct Bell {
-    /// Threads asleep plus wakers kept, as the ringer sees it.
+    /// Threads asleep plus wakers kept, as the ringer sees it; and
+    /// [`FENCE_FIRST`] where that is needed.
     waiting: AtomicU32,
     wakers: Mutex<Vec<Waker>>,
     rung: Condvar,
     fences: Fences,
 }
 
+/// In `waiting`, always, where a ringer must issue a fence before it can know
+/// whether anybody waits. So the one look at `waiting` covers that as well.
+const FENCE_FIRST: u32 = 1 << 31;
+
 impl Bell {
     /// A bell that nobody waits at.
     #[must_use]
     pub fn new() -> Self {
+        let fences = Fences::new();
+        let nobody = if fences.light_is_free() {
+            0
+        } else {
+            FENCE_FIRST
+        };
         Self {
-            waiting: AtomicU32::new(0),
+            waiting: AtomicU32::new(nobody),
             wakers: Mutex::new(Vec::new()),
             rung: Condvar::new(),
-            fences: Fences::new(),
+            fences,
         }
     }
 
@@ -78,14 +89,22 @@ impl Bell {
     pub fn ring(&self) {
         // Pairs with `heavy` in `announce`: either that waiter's next look
         // sees our store, or this load sees that waiter.
-        self.fences.light();
+        asymmetric::light_where_free();
         if self.waiting.load(Ordering::Relaxed) != 0 {
-            self.wake_everyone();
+            self.ring_slowly();
         }
     }
 
     #[cold]
     #[inline(never)]
+    fn ring_slowly(&self) {
+        // As above, for where it is not free.
+        self.fences.light();
+        if self.waiting.load(Ordering::Relaxed) & !FENCE_FIRST != 0 {
+            self.wake_everyone();
+        }
+    }
+
     fn wake_everyone(&self) {
         let wakers = {
             let mut wakers = lock(&self.wakers);

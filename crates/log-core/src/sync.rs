@@ -103,6 +103,13 @@ pub(crate) mod asymmetric {
         process_wide: bool,
     }
 
+    /// The frequent side, for who has made sure that it
+    /// [is free](Fences::light_is_free).
+    #[inline(always)]
+    pub(crate) fn light_where_free() {
+        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+    }
+
     impl Fences {
         /// Asks the kernel whether it offers process-wide barriers.
         pub(crate) fn new() -> Self {
@@ -111,12 +118,17 @@ pub(crate) mod asymmetric {
             }
         }
 
+        /// Whether [`light_where_free`] is all that the frequent side needs.
+        pub(crate) fn light_is_free(self) -> bool {
+            self.process_wide
+        }
+
         /// The frequent side: nothing but an order for the compiler, where
         /// [`heavy`](Self::heavy) does the work.
         #[inline(always)]
         pub(crate) fn light(self) {
             if self.process_wide {
-                std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+                light_where_free();
             } else {
                 super::fence(super::Ordering::SeqCst);
             }

@@ -174,20 +174,22 @@ fn values_are_dropped_once_and_as_soon_as_nobody_sees_them() {
 }
 
 #[test]
-fn a_ward_is_free_only_when_its_last_holder_lets_go() {
+fn a_ward_of_two_heads_is_free_only_when_both_let_go() {
     loom::model(|| {
         let drops = Drops::default();
-        let (mut writer, log) = smallest();
+        let (mut writer, log) = AtomicLog::new_claimed(2, 1);
         writer.append(drops.value(0));
         writer.append(drops.value(1));
-        // Pins the head only: value 0 is in a segment behind it.
-        let snapshot = log.snapshot();
-        let reader = thread::spawn(move || drop(snapshot));
+        // Neither pins the segment of value 0, and both show it.
+        let first = log.snapshot();
         writer.append(drops.value(2));
-        reader.join().unwrap();
-        assert_eq!(drops.sorted(), [0]);
+        let second = log.snapshot();
+        let reader = thread::spawn(move || drop(first));
         writer.append(drops.value(3));
-        assert_eq!(drops.sorted(), [0, 1]);
+        reader.join().unwrap();
+        assert_eq!(drops.sorted(), [], "INV-C4: it is still shown");
+        drop(second);
+        assert_eq!(drops.sorted(), [0]);
     });
 }
 

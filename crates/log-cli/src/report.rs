@@ -32,6 +32,7 @@ pub(crate) fn segment(segment: &SegmentInfo) -> Value {
 pub(crate) fn state(state: SegmentState) -> &'static str {
     match state {
         SegmentState::Active => "active",
+        SegmentState::Full => "full",
         SegmentState::Sealed => "sealed",
     }
 }

@@ -1,6 +1,6 @@
 //! `strata verify`: is every frame what was written?
 
-use log_facade::{Damage, LogReader, OpenError, VerifyReport};
+use log_facade::{Damage, IndexCheck, IndexState, LogReader, OpenError, VerifyReport};
 use serde_json::{Value, json};
 
 use crate::args::VerifyArgs;
@@ -44,6 +44,7 @@ struct Found {
 impl Found {
     fn json(&self, log: &str) -> Value {
         let damage: Vec<_> = self.report.damage.iter().map(report::damage).collect();
+        let indexes: Vec<_> = self.report.indexes.iter().map(index).collect();
         json!({
             "log": log,
             "sound": damage.is_empty(),
@@ -54,6 +55,7 @@ impl Found {
             "writer_active": self.reader.as_ref().map(LogReader::is_being_written),
             "tail": self.reader.as_ref().map(report::tail),
             "damage": damage,
+            "indexes": indexes,
         })
     }
 
@@ -74,13 +76,45 @@ impl Found {
             places => format!("damaged in {places} places"),
         };
         format!(
-            "{verdict}: {} in {}, {} of payload; tail {}",
+            "{verdict}: {} in {}, {} of payload; {}; tail {}",
             count(self.report.records, "whole record"),
             count(self.report.segments as u64, "segment"),
             count(self.report.payload_bytes, "byte"),
+            self.indexes(),
             report::tail_text(reader),
         )
     }
+
+    /// Indexes are derived: one that cannot be used costs time, not data.
+    fn indexes(&self) -> String {
+        let (sound, unsound): (Vec<_>, Vec<_>) = self
+            .report
+            .indexes
+            .iter()
+            .partition(|index| is_sound(index));
+        let sound = format!("{} sound", count(sound.len() as u64, "index"));
+        match unsound.as_slice() {
+            [] => sound,
+            [first, ..] => format!(
+                "{sound}, {} to be built again, such as {}: {}",
+                unsound.len(),
+                first.path.display(),
+                first.state
+            ),
+        }
+    }
+}
+
+fn is_sound(index: &IndexCheck) -> bool {
+    matches!(index.state, IndexState::Sound { .. })
+}
+
+fn index(index: &IndexCheck) -> Value {
+    json!({
+        "file": report::path(&index.path),
+        "sound": is_sound(index),
+        "state": index.state.to_string(),
+    })
 }
 
 /// One damage: the file, the place, the record, the cause.

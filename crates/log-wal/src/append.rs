@@ -19,7 +19,7 @@ const BATCH_BYTES_MAX: usize = 1 << 31;
 impl Shared {
     #[inline]
     pub(crate) fn append(&self, payload: &[u8]) -> Result<Lsn, AppendError> {
-        self.check_length(payload)?;
+        self.check_length(payload.len())?;
         self.group.check()?;
         let mark = self.marks.take_due(self.progress.durable_end.get());
         let cell = cell_bytes(payload.len());
@@ -40,7 +40,7 @@ impl Shared {
         }
         let mut bytes = 0_usize;
         for payload in payloads {
-            self.check_length(payload)?;
+            self.check_length(payload.len())?;
             bytes = bytes.saturating_add(cell_bytes(payload.len()));
         }
         let too_large = || AppendError::BatchTooLarge {
@@ -65,24 +65,86 @@ impl Shared {
         Ok(lsns)
     }
 
-    fn check_length(&self, payload: &[u8]) -> Result<(), AppendError> {
+    pub(crate) fn append_in_place<R>(
+        &self,
+        payload_bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> Result<(Lsn, R), AppendError> {
+        self.check_length(payload_bytes)?;
+        self.group.check()?;
+        let mark = self.marks.take_due(self.progress.durable_end.get());
+        let place = self.reserve(need(1, cell_bytes(payload_bytes), mark)?)?;
+        let lsn = place.base();
+        let mut filling = Filling {
+            place: Some(place),
+            mark,
+            payload_bytes,
+        };
+        let answer = fill(filling.payload_mut());
+        filling.publish(false);
+        Ok((lsn, answer))
+    }
+
+    fn check_length(&self, bytes: usize) -> Result<(), AppendError> {
         let max = self.options.record_bytes_max;
-        if payload.len() <= max {
+        if bytes <= max {
             return Ok(());
         }
-        Err(AppendError::TooLong {
-            bytes: payload.len(),
-            max,
-        })
+        Err(AppendError::TooLong { bytes, max })
     }
 }
 
 fn need(records: u32, cells_bytes: usize, mark: Option<Lsn>) -> Result<Need, AppendError> {
-    let mark_bytes = if mark.is_some() { MARK_BYTES } else { 0 };
-    Need::new(records, cells_bytes + mark_bytes).ok_or(AppendError::BatchTooLarge {
+    Need::new(records, cells_bytes + mark_bytes(mark)).ok_or(AppendError::BatchTooLarge {
         records: records as usize,
         bytes: cells_bytes,
     })
+}
+
+fn mark_bytes(mark: Option<Lsn>) -> usize {
+    if mark.is_some() { MARK_BYTES } else { 0 }
+}
+
+/// A place that the caller fills. If that panics, it becomes a void frame:
+/// its number stays taken, and holds nobody up.
+struct Filling<'a> {
+    /// `None` once it is published.
+    place: Option<Reservation<'a, SegmentMeta>>,
+    mark: Option<Lsn>,
+    payload_bytes: usize,
+}
+
+impl Filling<'_> {
+    fn payload_mut(&mut self) -> &mut [u8] {
+        let mark_bytes = mark_bytes(self.mark);
+        match &mut self.place {
+            Some(place) => {
+                let payload = &mut place.bytes_mut()[mark_bytes + CELL_HEADER_BYTES..];
+                &mut payload[..self.payload_bytes]
+            }
+            None => &mut [],
+        }
+    }
+
+    fn publish(&mut self, is_void: bool) {
+        let Some(mut place) = self.place.take() else {
+            return;
+        };
+        let (lsn, payload_bytes) = (place.base(), self.payload_bytes);
+        let mut frames = Frames::new(&mut place, self.mark);
+        frames.build(cell_bytes(payload_bytes), |meta, cell, position| {
+            meta.key
+                .build_in_place(cell, position, lsn, payload_bytes, is_void)
+        });
+        let first_word = frames.first_word;
+        place.publish(first_word);
+    }
+}
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        self.publish(true);
+    }
 }
 
 /// Builds frames one behind the other in a reserved place.

@@ -1,9 +1,10 @@
 //! The sealed segments of a log, for readers.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use log_core::Lsn;
+use log_core::{Lsn, Watermark};
 
 use crate::report::SealedSegment;
 
@@ -13,42 +14,57 @@ use crate::report::SealedSegment;
 /// memory first and here second finds every record.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    sealed: RwLock<Vec<SealedSegment>>,
-    /// How many were ever added, to see a change without taking the lock.
-    count: AtomicU64,
+    sealed: RwLock<VecDeque<SealedSegment>>,
+    /// How often that was changed, to see a change without taking the lock.
+    changes: AtomicU64,
+    /// One past the last record that was ever in a sealed segment.
+    sealed_end: Watermark,
 }
 
 impl Catalog {
     pub(crate) fn new(sealed: Vec<SealedSegment>) -> Self {
+        let end = sealed.last().map_or(Lsn::ZERO, |last| last.end);
         Self {
-            count: AtomicU64::new(sealed.len() as u64),
-            sealed: RwLock::new(sealed),
+            changes: AtomicU64::new(sealed.len() as u64),
+            sealed: RwLock::new(sealed.into()),
+            sealed_end: Watermark::new(end),
         }
     }
 
     pub(crate) fn push(&self, segment: SealedSegment) {
-        let mut sealed = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
-        sealed.push(segment);
-        // Release pairs with the Acquire in `count`: who sees the number finds
+        let end = segment.end;
+        let mut sealed = self.write();
+        sealed.push_back(segment);
+        // Release pairs with the Acquire in `changes`: who sees the number finds
         // the segment.
-        self.count.fetch_add(1, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::Release);
+        self.sealed_end.advance_to(end);
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.count.load(Ordering::Acquire)
+    /// Takes out the oldest segment, if it ends at or before `lsn`.
+    pub(crate) fn pop_before(&self, lsn: Lsn) -> Option<SealedSegment> {
+        let mut sealed = self.write();
+        sealed.front().filter(|oldest| oldest.end <= lsn)?;
+        let oldest = sealed.pop_front()?;
+        // Release as in `push`.
+        self.changes.fetch_add(1, Ordering::Release);
+        Some(oldest)
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn sealed_end(&self) -> Lsn {
+        self.sealed_end.get()
     }
 
     pub(crate) fn all(&self) -> Vec<SealedSegment> {
-        self.read().clone()
+        self.read().iter().cloned().collect()
     }
 
     pub(crate) fn first_lsn(&self) -> Option<Lsn> {
-        self.read().first().map(|segment| segment.base)
-    }
-
-    /// One past the last record of the last sealed segment.
-    pub(crate) fn end(&self) -> Option<Lsn> {
-        self.read().last().map(|segment| segment.end)
+        self.read().front().map(|segment| segment.base)
     }
 
     /// The segment that has `lsn`.
@@ -60,7 +76,11 @@ impl Catalog {
         (lsn < segment.end).then(|| segment.clone())
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Vec<SealedSegment>> {
+    fn write(&self) -> RwLockWriteGuard<'_, VecDeque<SealedSegment>> {
+        self.sealed.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, VecDeque<SealedSegment>> {
         self.sealed.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -232,6 +232,18 @@ pub enum CommitError {
         source: Arc<io::Error>,
     },
 
+    /// The operating system refused something that no record depends on.
+    /// Nothing is lost; trying again may succeed.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+
     /// A write or a sync failed, now or earlier. After a failed sync the page
     /// cache may claim a success that never happened, so this log acknowledges
     /// nothing any more (`INV-W6`). Reads go on. Reopen it to find out what

@@ -12,6 +12,7 @@ use crate::format::{FIRST_POSITION, Header, MARK_BYTES, Predecessor, SEAL_BYTES}
 use crate::group::Group;
 use crate::options::{Level, WalOptions};
 use crate::regions::Regions;
+use crate::report::SealedSegment;
 use crate::segment::{SegmentMeta, Tail};
 use crate::storage::Storage;
 
@@ -86,6 +87,37 @@ impl Shared {
         rolled.map_err(|error| append_error(error, capacity_bytes))
     }
 
+    /// Drops the sealed segments that end at or before `lsn`.
+    pub(crate) fn checkpoint(&self, lsn: Lsn) -> Result<usize, CommitError> {
+        let mut dropped = 0;
+        // As a leader, because the directory is the leader's.
+        self.group.exclusively(|| {
+            while let Some(segment) = self.catalog.pop_before(lsn) {
+                dropped += 1;
+                self.remove(&segment)?;
+            }
+            Ok(())
+        })?;
+        Ok(dropped)
+    }
+
+    /// Removes a segment's file, durably.
+    fn remove(&self, segment: &SealedSegment) -> Result<(), CommitError> {
+        let removed = self.storage.remove(&segment.name.to_string());
+        removed.map_err(|error| CommitError::Refused {
+            action: "remove",
+            path: segment.path.clone(),
+            source: Arc::new(error),
+        })?;
+        let synced = self.storage.sync_directory();
+        synced.map_err(|error| CommitError::Poisoned {
+            path: self.storage.path(""),
+            action: "sync",
+            first_unsure: self.progress.durable_end.get(),
+            source: Arc::new(error),
+        })
+    }
+
     /// Makes everything durable, and says so in a mark.
     pub(crate) fn close(&self) -> Result<(), CommitError> {
         self.commit(Lsn(u64::MAX), Level::Durable)?;
@@ -158,16 +190,11 @@ impl Shared {
             self.group.commit(
                 open_base,
                 Level::Written,
-                |_| self.catalog_end(),
+                |_| self.catalog.sealed_end(),
                 |level| self.advance(level),
             )?;
         }
         Ok(())
-    }
-
-    /// One past the last record that is in a sealed segment.
-    fn catalog_end(&self) -> Lsn {
-        self.catalog.end().unwrap_or(Lsn::ZERO)
     }
 
     /// The number of the first record that the log still has.

@@ -165,6 +165,39 @@ impl Wal {
         self.shared.append_batch(payloads)
     }
 
+    /// Appends a record of `payload_bytes` that `fill` writes where it will
+    /// stay: no copy is made. Returns its number, and what `fill` returns.
+    ///
+    /// `fill` gets the record's memory with whatever was there before, and must
+    /// write all of it. No later record of any thread is visible before it is
+    /// done, so it should do nothing but write, and must not use this log.
+    ///
+    /// If `fill` panics, its number stays taken and has no record: readers pass
+    /// over it.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let wal = log_wal::Wal::open(directory.path())?;
+    /// let price = 1207_u64;
+    /// let (lsn, ()) = wal.append_in_place(8, |payload| {
+    ///     payload.copy_from_slice(&price.to_le_bytes());
+    /// })?;
+    /// let record = wal.iter_from(lsn).next().ok_or("not there")??;
+    /// assert_eq!(record.payload(), price.to_le_bytes());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; `fill` was not called.
+    pub fn append_in_place<R>(
+        &self,
+        payload_bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> Result<(Lsn, R), AppendError> {
+        self.shared.append_in_place(payload_bytes, fill)
+    }
+
     /// Appends a record and waits until it is durable: it survives power loss.
     ///
     /// Concurrent callers share a sync.
@@ -233,6 +266,23 @@ impl Wal {
         Ok(rolled)
     }
 
+    /// Drops every sealed segment of which all records lie below `lsn`, oldest
+    /// first, and returns how many. Never the active one: records below `lsn`
+    /// may stay.
+    ///
+    /// Call it when a checkpoint, a snapshot or a consumer has made the records
+    /// unnecessary. Iterators that are reading a dropped segment finish it. Each
+    /// removal is durable before the next is begun, so that a crash leaves a log
+    /// without a gap; blocks for a sync of the directory per segment.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]: [`CommitError::Refused`] if a file could not be
+    /// removed; the log begins behind it all the same until it is opened again.
+    pub fn checkpoint(&self, lsn: Lsn) -> Result<usize, CommitError> {
+        self.shared.checkpoint(lsn)
+    }
+
     /// How far the log has come.
     #[must_use]
     pub fn watermarks(&self) -> Watermarks {
@@ -292,11 +342,11 @@ impl Wal {
         self.shared.catalog.all()
     }
 
-    /// How many segments were ever in [`sealed`](Self::sealed): when this
-    /// changes, so has that.
+    /// A number that changes whenever [`sealed`](Self::sealed) does, and is
+    /// cheap to look at.
     #[must_use]
     pub fn sealed_count(&self) -> u64 {
-        self.shared.catalog.count()
+        self.shared.catalog.changes()
     }
 
     /// Every segment, ascending; the last one is active.

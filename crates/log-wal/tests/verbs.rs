@@ -524,3 +524,113 @@ fn file_storage_without_a_directory_lists_nothing() {
     assert!(matches!(opened, Err(OpenError::NoLog { .. })));
     assert_eq!(WalOptions::default(), WalOptions::default());
 }
+
+#[test]
+fn a_record_written_in_place_is_like_any_other() {
+    let storage = MemStorage::new();
+    let wal = open(&storage);
+    for lsn in 0..300 {
+        let expected = payload(lsn);
+        let (given, ()) = wal
+            .append_in_place(expected.len(), |payload| payload.copy_from_slice(&expected))
+            .unwrap();
+        assert_eq!(given, Lsn(lsn));
+        if lsn % 50 == 0 {
+            wal.sync().unwrap();
+        }
+    }
+    drop(wal);
+    assert_eq!(count_of_prefix(open(&storage).iter()), 300);
+}
+
+#[test]
+fn a_panic_while_filling_leaves_a_number_without_a_record() {
+    let storage = MemStorage::new();
+    let wal = open(&storage);
+    append(&wal, 0, 2);
+    wal.sync().unwrap();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wal.append_in_place(100, |payload| {
+            payload.fill(b'x');
+            panic!("injected");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(wal.append(b"after").unwrap(), Lsn(3), "INV-C1");
+    let numbers = |wal: &Wal| -> Vec<u64> {
+        let records = wal.iter().map(|record| record.unwrap());
+        records.map(|record| record.lsn().0).collect()
+    };
+    assert_eq!(numbers(&wal), [0, 1, 3]);
+    wal.close().unwrap();
+    let wal = open(&storage);
+    assert_eq!(numbers(&wal), [0, 1, 3]);
+    assert_eq!(wal.next_lsn(), Lsn(4));
+}
+
+#[test]
+fn a_checkpoint_drops_whole_segments_from_the_front() {
+    let storage = MemStorage::new();
+    let wal = open(&storage);
+    append(&wal, 0, 1500);
+    wal.sync().unwrap();
+    let sealed = wal.sealed();
+    assert!(sealed.len() > 3);
+    assert_eq!(wal.checkpoint(sealed[0].end).unwrap(), 1, "INV-F2");
+    assert_eq!(
+        wal.checkpoint(Lsn(sealed[2].end.0 - 1)).unwrap(),
+        1,
+        "only whole ones"
+    );
+    assert_eq!(wal.first_lsn(), sealed[1].end);
+    assert_eq!(
+        wal.checkpoint(Lsn(u64::MAX)).unwrap(),
+        sealed.len() - 2,
+        "never the active one"
+    );
+    let first = wal.first_lsn();
+    assert_eq!(first, sealed.last().unwrap().end);
+    append(&wal, 1500, 3000);
+    let read = |wal: &Wal| {
+        wal.iter()
+            .map(|record| record.unwrap().lsn().0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(read(&wal), (first.0..3000).collect::<Vec<_>>());
+    wal.close().unwrap();
+    let wal = open(&storage);
+    assert_eq!((wal.first_lsn(), wal.next_lsn()), (first, Lsn(3000)));
+    assert_eq!(read(&wal), (first.0..3000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reader_before_the_new_start_is_told_where_to_go_on() {
+    let wal = open(&MemStorage::new());
+    append(&wal, 0, 1000);
+    wal.sync().unwrap();
+    let mut slow = wal.iter();
+    assert_eq!(slow.next().unwrap().unwrap().lsn(), Lsn(0));
+    let dropped = wal.sealed()[1].end;
+    wal.checkpoint(dropped).unwrap();
+
+    let mut late = wal.iter_from(Lsn(5));
+    let told = late.next().unwrap();
+    let Err(ReadError::Truncated {
+        requested: Lsn(5),
+        first,
+    }) = told
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!(first, dropped);
+    assert_eq!(
+        late.next().unwrap().unwrap().lsn(),
+        dropped,
+        "and goes on there"
+    );
+    let told = slow.find_map(Result::err);
+    assert!(
+        told.is_none() || matches!(told, Some(ReadError::Truncated { .. })),
+        "{told:?}"
+    );
+}

@@ -166,12 +166,35 @@ impl FrameKey {
         cell
     }
 
+    /// The same for a record whose payload is in the cell already, or, if it
+    /// `is_void`, for one that was given up: its payload is wiped.
+    pub fn build_in_place(
+        &self,
+        cell: &mut [u8],
+        position: u64,
+        lsn: Lsn,
+        payload_bytes: usize,
+        is_void: bool,
+    ) -> Word {
+        let word = self.word(payload_bytes).with_kind(RECORD);
+        if is_void {
+            cell[CELL_HEADER_BYTES..].fill(0);
+            return self.finish(cell, position, lsn, word.with_state(CellState::Void));
+        }
+        self.finish(cell, position, lsn, word)
+    }
+
     #[inline]
     fn build(&self, cell: &mut [u8], position: u64, lsn: Lsn, payload: &[u8], word: Word) -> Word {
+        cell[CELL_HEADER_BYTES..][..payload.len()].copy_from_slice(payload);
+        self.finish(cell, position, lsn, word)
+    }
+
+    /// Completes a cell that has its payload, but for its first word.
+    #[inline]
+    fn finish(&self, cell: &mut [u8], position: u64, lsn: Lsn, word: Word) -> Word {
         let (header, body) = cell.split_at_mut(CELL_HEADER_BYTES);
-        let (filled, padding) = body.split_at_mut(payload.len());
-        filled.copy_from_slice(payload);
-        padding.fill(0);
+        body[word.payload_bytes()..].fill(0);
         let crc = self.crc(position, word, lsn, body);
         header[8..12].copy_from_slice(&crc.to_le_bytes());
         header[12..16].copy_from_slice(&(lsn.0 as u32).to_le_bytes());

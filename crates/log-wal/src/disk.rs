@@ -177,7 +177,7 @@ impl Disk {
             return Ok(false);
         }
         self.sync_written(&log.progress)?;
-        let file = self.create(next.segment().meta(), &log.progress)?;
+        let file = log.create_segment(&next.segment().meta().header)?;
         self.seal(&log.catalog, &log.progress)?;
         // From here on readers find the segment in the catalog, and its memory
         // may be used again.
@@ -187,29 +187,6 @@ impl Disk {
         self.file = file;
         self.cursor = next;
         Ok(true)
-    }
-
-    /// Makes the file of a segment, durable with its name.
-    fn create(
-        &self,
-        meta: &SegmentMeta,
-        progress: &Progress,
-    ) -> Result<Box<dyn SegmentFile>, CommitError> {
-        create_segment(self.storage.as_ref(), &meta.header, &progress.counters).map_err(|error| {
-            let path = self.storage.path(&meta.name().to_string());
-            match error {
-                CreateError::NoRoom(source) => CommitError::StorageFull {
-                    path,
-                    source: Arc::new(source),
-                },
-                CreateError::Broken(action, source) => CommitError::Poisoned {
-                    path,
-                    action,
-                    first_unsure: progress.durable_end.get(),
-                    source: Arc::new(source),
-                },
-            }
-        })
     }
 
     /// Writes the seal of the cursor's segment, and puts it into the catalog.
@@ -267,6 +244,32 @@ pub(crate) enum CreateError {
     NoRoom(io::Error),
     /// Something failed after which nothing is sure.
     Broken(&'static str, io::Error),
+}
+
+impl Shared {
+    /// Makes the file of a segment, durable with its name. Only for the group's
+    /// leader.
+    pub(crate) fn create_segment(
+        &self,
+        header: &Header,
+    ) -> Result<Box<dyn SegmentFile>, CommitError> {
+        let created = create_segment(self.storage.as_ref(), header, &self.progress.counters);
+        created.map_err(|error| {
+            let path = self.storage.path(&header.name().to_string());
+            match error {
+                CreateError::NoRoom(source) => CommitError::StorageFull {
+                    path,
+                    source: Arc::new(source),
+                },
+                CreateError::Broken(action, source) => CommitError::Poisoned {
+                    path,
+                    action,
+                    first_unsure: self.progress.durable_end.get(),
+                    source: Arc::new(source),
+                },
+            }
+        })
+    }
 }
 
 /// Makes a segment's file: header and zeros first, then the name, so that a

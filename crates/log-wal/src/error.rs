@@ -261,6 +261,36 @@ pub enum CommitError {
     },
 }
 
+/// Why a log was not truncated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TruncateError {
+    /// The end that was asked for is not in the log. Nothing happened.
+    #[error("the log cannot end at record {end}: it has {first} to {next}")]
+    OutOfRange {
+        /// What was asked for.
+        end: Lsn,
+        /// The number of the first record that the log has.
+        first: Lsn,
+        /// One past the last.
+        next: Lsn,
+    },
+
+    /// The place of the cut could not be read. Nothing happened.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+
+    /// The log could not write. Nothing happened, unless it is
+    /// [`CommitError::Poisoned`]: then opening it again shows which.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+
+    /// The log was truncated, and could not go on. It takes no more records;
+    /// open it again.
+    #[error("truncated, but not open any more: {0}")]
+    Reopen(#[from] OpenError),
+}
+
 /// Why a record could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -75,6 +75,11 @@ impl FileScan {
         self.end_lsn
     }
 
+    /// Where the next frame lies, in bytes.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The next record; `None` behind the last one.
     pub(crate) fn next(&mut self) -> Result<Option<Record>, ReadError> {
         while let Some(step) = self.step()? {

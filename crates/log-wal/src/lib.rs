@@ -59,6 +59,7 @@ mod shared;
 
 mod recovery;
 mod start;
+mod truncate;
 
 mod file_scan;
 mod iter;
@@ -68,7 +69,7 @@ mod reader;
 mod report;
 mod wal;
 
-pub use error::{AppendError, CommitError, Damage, OpenError, ReadError};
+pub use error::{AppendError, CommitError, Damage, OpenError, ReadError, TruncateError};
 pub use iter::Iter;
 pub use log_core::Lsn;
 pub use options::{Level, Verify, WalOptions};

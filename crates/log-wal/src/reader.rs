@@ -172,13 +172,17 @@ impl WalReader {
             file.and_then(|file| read_prefix(file.as_ref(), segment.salt, segment.base, end));
         let (position, lsn, reason) = match whole {
             Ok(whole) => {
-                report.records += whole.end.distance_from(segment.base).unwrap_or_default();
+                report.records += whole
+                    .frames_end
+                    .lsn
+                    .distance_from(segment.base)
+                    .unwrap_or_default();
                 report.payload_bytes += whole.payload_bytes;
-                if whole.end == end.lsn && whole.end_position == end.position {
+                if whole.frames_end == end {
                     return;
                 }
                 let reason = "the bytes are not what was written".to_owned();
-                (whole.end_position, whole.end, reason)
+                (whole.frames_end.position, whole.frames_end.lsn, reason)
             }
             Err(error) => (
                 FIRST_POSITION,

@@ -7,7 +7,7 @@ use log_core::{CELL_HEADER_BYTES, Lsn, Need, NextSegment, Reservation, RollError
 
 use crate::catalog::Catalog;
 use crate::disk::{Disk, Progress};
-use crate::error::{AppendError, CommitError};
+use crate::error::{AppendError, CommitError, TruncateError};
 use crate::format::{FIRST_POSITION, Header, MARK_BYTES, Predecessor, SEAL_BYTES};
 use crate::group::Group;
 use crate::options::{Level, WalOptions};
@@ -118,6 +118,18 @@ impl Shared {
         })
     }
 
+    /// Acknowledges nothing any more, because the files have moved on.
+    pub(crate) fn give_up(&self, error: &TruncateError) {
+        let poison = || CommitError::Poisoned {
+            path: self.storage.path(""),
+            action: "go on in",
+            first_unsure: self.progress.durable_end.get(),
+            source: Arc::new(std::io::Error::other(error.to_string())),
+        };
+        // Fails by what it is told to fail with.
+        let _poisoned = self.group.exclusively(|| Err(poison()));
+    }
+
     /// Makes everything durable, and says so in a mark.
     pub(crate) fn close(&self) -> Result<(), CommitError> {
         self.commit(Lsn(u64::MAX), Level::Durable)?;
@@ -168,6 +180,7 @@ impl Shared {
                 base: before.lsn,
                 capacity_bytes,
                 recycled: false,
+                truncates: false,
                 predecessor: Some(Predecessor {
                     id: id - 1,
                     end: before.lsn,

@@ -163,6 +163,7 @@ fn begin(
         base: Lsn::ZERO,
         capacity_bytes,
         recycled: false,
+        truncates: false,
         predecessor: None,
     };
     let path = storage.path(&header.name().to_string());

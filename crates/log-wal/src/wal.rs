@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use log_core::{Cursor, Lsn};
 
-use crate::error::{AppendError, CommitError, OpenError};
+use crate::error::{AppendError, CommitError, OpenError, TruncateError};
 use crate::format::FIRST_POSITION;
 use crate::iter::Iter;
 use crate::options::{Level, WalOptions};
@@ -281,6 +281,48 @@ impl Wal {
     /// removed; the log begins behind it all the same until it is opened again.
     pub fn checkpoint(&self, lsn: Lsn) -> Result<usize, CommitError> {
         self.shared.checkpoint(lsn)
+    }
+
+    /// Discards every record from `end` on: `end` is the number that the next
+    /// record will have. May cut through a batch.
+    ///
+    /// Atomic: after a crash at any moment the log has all of its old records,
+    /// or none of the discarded ones, for good (`INV-W8`). Blocks for several
+    /// syncs, and for reading one segment.
+    ///
+    /// Needs the log to itself. Iterators that were made before show the log as
+    /// it was, and may fail where it was discarded. [`stats`](Self::stats) begin
+    /// anew.
+    ///
+    /// ```
+    /// use log_wal::{Lsn, Wal};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let mut wal = Wal::open(directory.path())?;
+    /// wal.append_batch(&[b"agreed", b"not agreed"])?;
+    /// wal.truncate_after(Lsn(1))?;
+    /// assert_eq!(wal.append(b"agreed later")?, Lsn(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`TruncateError`].
+    pub fn truncate_after(&mut self, end: Lsn) -> Result<(), TruncateError> {
+        match self.shared.truncated_after(end) {
+            Ok(None) => Ok(()),
+            Ok(Some(shared)) => {
+                tracing::info!(%end, "log truncated");
+                self.shared = Arc::new(shared);
+                Ok(())
+            }
+            Err(error) => {
+                if let TruncateError::Reopen(_) = &error {
+                    self.shared.give_up(&error);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// How far the log has come.

@@ -139,14 +139,14 @@ impl Storage for Pictures {
 }
 
 /// Does something to a log, and gives a picture of every step of it.
-fn pictures_of(files: Files, work: impl FnOnce(&Wal, &Mutex<Album>)) -> Vec<(Files, Promise)> {
+fn pictures_of(files: Files, work: impl FnOnce(&mut Wal, &Mutex<Album>)) -> Vec<(Files, Promise)> {
     let taken = Arc::new(Mutex::new(Album::default()));
     let storage = Pictures {
         storage: MemStorage::with_files(files),
         taken: Arc::clone(&taken),
     };
-    let wal = Wal::with_storage(Arc::new(storage), small()).unwrap();
-    work(&wal, &taken);
+    let mut wal = Wal::with_storage(Arc::new(storage), small()).unwrap();
+    work(&mut wal, &taken);
     drop(wal);
     std::mem::take(&mut taken.lock().unwrap().pictures)
 }
@@ -264,4 +264,56 @@ fn a_torn_first_record_leaves_an_empty_segment_behind() {
     let wal = Wal::with_storage(Arc::new(storage), small()).unwrap();
     assert_eq!(count_of_prefix(wal.iter_from(Lsn(0))), 3);
     assert_eq!(payload(0), wal.iter().next().unwrap().unwrap().payload());
+}
+
+#[test]
+fn a_truncation_that_dies_at_any_step_happened_or_did_not() {
+    for end in [3, 120, 333, 399] {
+        let storage = MemStorage::new();
+        let wal = Wal::with_storage(Arc::new(storage.clone()), small()).unwrap();
+        append(&wal, 0, 400);
+        wal.close().unwrap();
+        let promise = Promise {
+            written_end: end,
+            appended_end: 400,
+        };
+        let mut happened = false;
+        let pictures = pictures_of(storage.files(), |wal, _| {
+            wal.truncate_after(Lsn(end)).unwrap()
+        });
+        for (step, (files, _)) in pictures.iter().enumerate() {
+            let found = check(files, promise, step);
+            assert!(
+                found == end || found == 400 && !happened,
+                "step {step}: {found} of {end}"
+            );
+            happened = found == end;
+        }
+        assert!(happened, "INV-W8");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_dies_at_any_step_leaves_no_gap() {
+    let storage = MemStorage::new();
+    let wal = Wal::with_storage(Arc::new(storage.clone()), small()).unwrap();
+    append(&wal, 0, 1200);
+    wal.close().unwrap();
+    let pictures = pictures_of(storage.files(), |wal, _| {
+        assert!(wal.checkpoint(Lsn(1000)).unwrap() > 2);
+    });
+    for (files, _) in &pictures {
+        let wal = try_open(files).unwrap();
+        let mut next = wal.first_lsn();
+        for record in wal.iter() {
+            let record = record.unwrap();
+            assert_eq!(
+                (record.lsn(), record.payload()),
+                (next, &payload(next.0)[..]),
+                "INV-C1"
+            );
+            next.0 += 1;
+        }
+        assert_eq!(next, Lsn(1200));
+    }
 }

@@ -18,7 +18,9 @@
 //!
 //! Flag bit 0, *recycled*: the file held another segment before, so that behind
 //! the last frame there may be old ones, which fail the salt. Without it there
-//! are zeros. No other flag is set.
+//! are zeros. Flag bit 1, *truncates*: the predecessor may have more than this
+//! header lets it count, and may lack a seal at its end; segments between the
+//! two were discarded with it. No other flag is set.
 //!
 //! The first 12 bytes, and that the checksum of 92 bytes stands at byte 88,
 //! stay the same in every version to come, so that an older build can say that
@@ -39,6 +41,7 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const HEADER_BYTES: usize = 92;
 
 const RECYCLED: u32 = 1;
+const TRUNCATES: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"STRATALG";
 const CRC_AT: usize = 88;
@@ -71,6 +74,8 @@ pub struct Header {
     /// Whether the file held another segment before this one; if not, there
     /// were zeros.
     pub recycled: bool,
+    /// Whether it was begun to discard what lies behind its predecessor's end.
+    pub truncates: bool,
     /// The segment before it; `None` for the first of a log.
     pub predecessor: Option<Predecessor>,
 }
@@ -109,7 +114,8 @@ impl Header {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        let flags = if self.recycled { RECYCLED } else { 0 };
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = flag(self.recycled, RECYCLED) | flag(self.truncates, TRUNCATES);
         bytes[12..16].copy_from_slice(&flags.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.log_uuid);
         for (field, number) in bytes[32..CRC_AT].chunks_exact_mut(8).zip(numbers) {
@@ -163,10 +169,11 @@ impl Header {
             base,
             capacity_bytes: number(3)?,
             recycled: flags & RECYCLED != 0,
+            truncates: flags & TRUNCATES != 0,
             predecessor: (predecessor.id != 0).then_some(predecessor),
         };
         let consistent = predecessor.end == base && header.id > predecessor.id;
-        (consistent && flags & !RECYCLED == 0).then_some(header)
+        (consistent && flags & !(RECYCLED | TRUNCATES) == 0).then_some(header)
     }
 }
 
@@ -182,6 +189,7 @@ mod tests {
             base: Lsn(0x0605),
             capacity_bytes: 0x0807,
             recycled: true,
+            truncates: true,
             predecessor: Some(Predecessor {
                 id: 0x00FF,
                 end: Lsn(0x0605),
@@ -195,7 +203,7 @@ mod tests {
         let bytes = header().encode();
         assert_eq!(&bytes[0..8], b"STRATALG", "magic");
         assert_eq!(bytes[8..12], [1, 0, 0, 0], "version");
-        assert_eq!(bytes[12..16], [1, 0, 0, 0], "flags");
+        assert_eq!(bytes[12..16], [3, 0, 0, 0], "flags");
         assert_eq!(&bytes[16..32], b"0123456789abcdef", "log uuid");
         assert_eq!(bytes[32..40], [1, 2, 0, 0, 0, 0, 0, 0], "id");
         assert_eq!(bytes[40..48], [3, 4, 0, 0, 0, 0, 0, 0], "salt");
@@ -228,6 +236,7 @@ mod tests {
         let first = Header {
             predecessor: None,
             recycled: false,
+            truncates: false,
             ..header()
         };
         for header in [header(), first] {

@@ -75,17 +75,26 @@ pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
 
     let mut chain: Vec<Link> = Vec::with_capacity(names.len());
     for name in names {
-        let newest_so_far = open_link(storage, name)?;
-        if let Some(before) = chain.last() {
-            check_tie(storage, before, &newest_so_far)?;
+        let link = open_link(storage, name)?;
+        while let Some(discarded) = chain.pop_if(|before| is_discarded(&before.header, &link)) {
+            leftovers.push(discarded.name.to_string());
         }
-        chain.push(newest_so_far);
+        if let Some(before) = chain.last() {
+            check_tie(storage, before, &link)?;
+        }
+        chain.push(link);
     }
     Ok(Links {
         chain,
         leftovers,
         ignored_files,
     })
+}
+
+/// Whether a truncation, of which `link` is the new begin, discarded a segment.
+fn is_discarded(before: &Header, link: &Link) -> bool {
+    let kept = link.header.predecessor.map_or(0, |kept| kept.id);
+    link.header.truncates && before.id > kept
 }
 
 fn directory_error(storage: &dyn Storage, error: io::Error) -> OpenError {

@@ -203,14 +203,16 @@ fn examine_older(
         lsn: successor.base,
         position,
     };
-    let sealed = has_seal(link.file.as_ref(), &header, end).map_err(unreadable)?;
+    let has_seal = has_seal(link.file.as_ref(), &header, end).map_err(unreadable)?;
+    let sealed = has_seal || successor.truncates;
     let trusted = sealed && verify == Verify::Tail;
     let whole = if trusted {
         None
     } else {
         Some(read_prefix(link.file.as_ref(), header.salt, header.base, end).map_err(unreadable)?)
     };
-    let reaches = |whole: &Prefix| whole.end == end.lsn && whole.end_position == end.position;
+    // By frames, because a truncation may have cut a batch.
+    let reaches = |whole: &Prefix| whole.frames_end == end;
     let (row, verdict) = decide(Facts {
         newest: false,
         header: true,

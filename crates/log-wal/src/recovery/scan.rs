@@ -3,6 +3,7 @@
 use log_core::{CELL_ALIGN_BYTES, Lsn};
 
 use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, Header};
+use crate::segment::End;
 
 /// The whole frames at the front of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +14,11 @@ pub(crate) struct Prefix {
     pub end_position: u64,
     /// Every record below this was durable, says a sync mark in the prefix.
     pub proven_end: Lsn,
+    /// Where the last whole frame ends, also if its batch does not.
+    pub frames_end: End,
     /// Whether the prefix ends in a seal, which lies at `end_position`.
     pub sealed: bool,
-    /// Bytes of the payloads in it.
+    /// Bytes of the payloads in its frames.
     pub payload_bytes: u64,
 }
 
@@ -39,7 +42,6 @@ pub(crate) struct Walk {
     pub lsn: Lsn,
     /// What counts so far.
     pub whole: Prefix,
-    payload_bytes: u64,
     in_batch: bool,
 }
 
@@ -49,6 +51,10 @@ impl Walk {
             end: base,
             end_position: FIRST_POSITION,
             proven_end: base,
+            frames_end: End {
+                lsn: base,
+                position: FIRST_POSITION,
+            },
             sealed: false,
             payload_bytes: 0,
         };
@@ -56,7 +62,6 @@ impl Walk {
             position: FIRST_POSITION,
             lsn: base,
             whole,
-            payload_bytes: 0,
             in_batch: false,
         }
     }
@@ -73,7 +78,7 @@ impl Walk {
                     return false; // a batch in a batch, or one without a begin
                 }
                 self.in_batch = !frame.word.ends_batch();
-                self.payload_bytes += frame.payload.len() as u64;
+                self.whole.payload_bytes += frame.payload.len() as u64;
             }
             FrameKind::SyncMark(durable_end) => {
                 self.whole.proven_end = self.whole.proven_end.max(durable_end);
@@ -85,10 +90,13 @@ impl Walk {
         }
         self.position += frame.len_bytes() as u64;
         self.lsn = frame.next_lsn();
+        self.whole.frames_end = End {
+            lsn: self.lsn,
+            position: self.position,
+        };
         if !self.in_batch {
             self.whole.end = self.lsn;
             self.whole.end_position = self.position;
-            self.whole.payload_bytes = self.payload_bytes;
         }
         true
     }

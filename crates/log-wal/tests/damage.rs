@@ -7,7 +7,7 @@ use common::{
     Files, append, count_of_prefix, newest, open, payload, payloads, try_open, try_open_read_only,
 };
 use log_wal::format::MARK_BYTES;
-use log_wal::{Lsn, MemStorage, OpenError, TailState, Wal};
+use log_wal::{Lsn, MemStorage, OpenError, ReadError, TailState, Wal};
 
 /// Three segments, the last one with a few records; closed, with its mark.
 fn closed_log() -> (Files, u64) {
@@ -355,4 +355,40 @@ fn recovery_finds_the_same_again() {
             assert_eq!(*found.get_or_insert(now.clone()), now, "INV-W9");
         }
     }
+}
+
+#[test]
+fn a_claim_of_size_allocates_no_more_than_there_is() {
+    // If memory were asked for by what the header claims there would be none,
+    // and opening would fail with that.
+    let (files, records) = killed_log();
+    let name = newest(&files);
+    let mut claiming = files.clone();
+    let file = claiming.get_mut(&name).unwrap();
+    for copy in [0, 4096] {
+        file[copy + 56..copy + 64].copy_from_slice(&(u64::MAX / 16).to_le_bytes());
+        let crc = crc32fast::hash(&file[copy..copy + 88]);
+        file[copy + 88..copy + 92].copy_from_slice(&crc.to_le_bytes());
+    }
+    let count = recovered(&claiming).unwrap();
+    assert_eq!(count, records, "INV-W10");
+}
+
+#[test]
+fn a_damaged_length_reads_no_more_than_its_segment() {
+    let storage = MemStorage::new();
+    let wal = open(&storage);
+    append(&wal, 0, 10);
+    wal.rotate().unwrap();
+    wal.close().unwrap();
+    let mut files = storage.files();
+    let oldest = files.keys().min().unwrap().clone();
+    // All 28 bits of the first record's length.
+    files.get_mut(&oldest).unwrap()[8192..8195].fill(0xFF);
+    let wal = try_open(&files).unwrap();
+    let first = wal.iter().next().unwrap();
+    assert!(
+        matches!(first, Err(ReadError::Damaged(_))),
+        "INV-W10: {first:?}"
+    );
 }

@@ -16,7 +16,7 @@ use log_wal::{Lsn, ReadError, SealedSegment, Wal};
 
 use crate::segment::{IndexPolicy, Mapped, Segment, Walk};
 
-/// How many segments are mapped at most. A sixtieth of the mappings that Linux
+/// How many segments are mapped at most. One in 64 of the mappings that Linux
 /// allows a process (`vm.max_map_count`, 65530): records that are held, and
 /// the rest of the process, need some too.
 const MAPPED_MAX: usize = 1024;
@@ -140,12 +140,14 @@ impl Version {
     }
 
     fn kept_or_new(&self, sealed: SealedSegment) -> Arc<Segment> {
-        match self
+        let at = self
             .segments
-            .binary_search_by_key(&sealed.name.id, |segment| segment.id())
-        {
-            Ok(at) => Arc::clone(&self.segments[at]),
-            Err(_) => Arc::new(Segment::new(sealed)),
+            .binary_search_by_key(&sealed.name.id, |segment| segment.id());
+        let known = at.ok().and_then(|at| self.segments.get(at));
+        match known {
+            // Not if it was cut since, or is another file by now.
+            Some(segment) if segment.is(&sealed) => Arc::clone(segment),
+            _ => Arc::new(Segment::new(sealed)),
         }
     }
 
@@ -249,6 +251,12 @@ mod tests {
         assert!(
             Arc::ptr_eq(&second.segments[1], &third.segments[0]),
             "dropped from the front"
+        );
+        let cut = third.succeeded_by(sealed(0, &[10, 15]));
+        assert_eq!(
+            cut.segments[1].end(),
+            Lsn(15),
+            "a segment that was cut is another"
         );
     }
 

@@ -57,6 +57,11 @@ impl Segment {
         }
     }
 
+    /// Whether it is the one that `sealed` describes, and as long.
+    pub(crate) fn is(&self, sealed: &SealedSegment) -> bool {
+        self.sealed == *sealed
+    }
+
     pub(crate) fn id(&self) -> u64 {
         self.sealed.name.id
     }

@@ -42,7 +42,8 @@ const LAYERS: &[Layer] = &[
         name: "log-wal",
         beneath: Some("log-core"),
         may_use: Some(&["bytes", "crc32fast", "rustix", "thiserror", "tracing"]),
-        may_offer: &[],
+        // For the disk that tests simulate.
+        may_offer: &["rand"],
         unsafe_code: Unsafe::Forbidden,
         threads_and_clocks: false,
     },

@@ -1,7 +1,7 @@
 //! Mutations that nothing catches, each with the reason why that is right.
 //!
-//! One a line: `file | function | call | change | reason`, the first four as
-//! the table prints them. Lines that start with `#` are comments.
+//! One a line: `file | function | call | change | reason`, as the table prints
+//! them. Lines that start with `#` are comments.
 
 use crate::Outcome;
 use crate::mutate_orderings::mutation::Mutation;
@@ -15,8 +15,8 @@ pub(crate) struct Allowed {
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     line: usize,
-    /// File, function, call and change.
-    place: [String; 4],
+    /// As [`Mutation::place`] gives it.
+    place: String,
     reason: String,
 }
 
@@ -32,7 +32,7 @@ impl Allowed {
 
     /// Why a mutation may survive, if somebody said so.
     pub(crate) fn reason(&self, mutation: &Mutation) -> Option<&str> {
-        let place = place(mutation);
+        let place = mutation.place();
         let entry = self.entries.iter().find(|entry| entry.place == place)?;
         Some(&entry.reason)
     }
@@ -43,39 +43,27 @@ impl Allowed {
         let excuses = |entry: &&Entry| {
             survivors
                 .iter()
-                .any(|mutation| place(mutation) == entry.place)
+                .any(|mutation| mutation.place() == entry.place)
         };
         let stale = self.entries.iter().filter(|entry| !excuses(entry));
         stale
-            .map(|entry| format!("line {}: {}", entry.line, entry.place.join(" | ")))
+            .map(|entry| format!("line {}: {}", entry.line, entry.place))
             .collect()
     }
 }
 
 fn entry(line: usize, text: &str) -> Outcome<Entry> {
-    let fields: Vec<_> = text
-        .split('|')
-        .map(|field| field.trim().to_owned())
-        .collect();
-    match <[String; 5]>::try_from(fields) {
-        Ok([file, function, call, change, reason]) if !reason.is_empty() => Ok(Entry {
+    let fields: Vec<_> = text.split('|').map(str::trim).collect();
+    match fields.as_slice() {
+        [place @ .., reason] if place.len() == 4 && !reason.is_empty() => Ok(Entry {
             line,
-            place: [file, function, call, change],
-            reason,
+            place: place.join(" | "),
+            reason: (*reason).to_owned(),
         }),
         _ => Err(format!(
             "line {line}: expected `file | function | call | change | reason`"
         )),
     }
-}
-
-fn place(mutation: &Mutation) -> [String; 4] {
-    [
-        mutation.path.to_string_lossy().into_owned(),
-        mutation.function.clone(),
-        mutation.call.clone(),
-        mutation.change.clone(),
-    ]
 }
 
 #[cfg(test)]

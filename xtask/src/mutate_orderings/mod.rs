@@ -44,9 +44,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     })?;
     let mutations = chosen(package, &options)?;
     if options.list {
-        mutations
-            .iter()
-            .for_each(|mutation| println!("{}", shown(mutation)));
+        for mutation in &mutations {
+            println!("line {}: {}", mutation.line, mutation.place());
+        }
         return Ok(());
     }
     let trial = Trial::begin(&packages, package, options.jobs)?;
@@ -55,10 +55,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         let start = Instant::now();
         let verdict = trial.judge(mutation)?;
         let (count, seconds) = (mutations.len(), start.elapsed().as_secs());
+        let (line, place) = (mutation.line, mutation.place());
         eprintln!(
-            "[{}/{count}] {seconds} s  {}  {verdict:?}",
-            at + 1,
-            shown(mutation)
+            "[{}/{count}] {seconds} s, line {line}: {place}: {verdict:?}",
+            at + 1
         );
         verdicts.push((mutation, verdict));
     }
@@ -170,7 +170,7 @@ impl Trial {
         self.scratch.write(&mutation.path, &mutation.mutated())?;
         let verdict = self.judge_scratch();
         self.scratch.write(&mutation.path, &mutation.original)?;
-        verdict.map_err(|problem| format!("{}: {problem}", shown(mutation)))
+        verdict.map_err(|problem| format!("{}: {problem}", mutation.place()))
     }
 
     fn judge_scratch(&self) -> Outcome<Verdict> {
@@ -277,21 +277,9 @@ impl Suite {
     }
 }
 
-fn shown(mutation: &Mutation) -> String {
-    let Mutation {
-        path,
-        line,
-        function,
-        call,
-        change,
-        ..
-    } = mutation;
-    format!("{}:{line} | {function} | {call} | {change}", path.display())
-}
-
 /// Prints the table, and fails on what nothing catches and nobody excuses.
 fn conclude(verdicts: &[(&Mutation, Verdict)], allowed: &Allowed, is_complete: bool) -> Outcome {
-    println!("| place | function | call | orderings | what notices |");
+    println!("| file | function | call | orderings | what notices |");
     println!("|---|---|---|---|---|");
     let mut problems = Vec::new();
     let mut survivors = Vec::new();
@@ -303,11 +291,11 @@ fn conclude(verdicts: &[(&Mutation, Verdict)], allowed: &Allowed, is_complete: b
             (Verdict::Survived, None) => "nothing".to_owned(),
             (Verdict::Undecided(tests), None) => format!("given up: {}", tests.join(", ")),
         };
-        println!("| {} | {notices} |", shown(mutation));
+        println!("| {} | {notices} |", mutation.place());
         if !matches!(verdict, Verdict::CaughtBy(_)) {
             survivors.push(*mutation);
             if excuse.is_none() {
-                problems.push(format!("nothing notices {}", shown(mutation)));
+                problems.push(format!("nothing notices {}", mutation.place()));
             }
         }
     }

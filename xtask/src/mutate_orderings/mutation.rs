@@ -33,6 +33,19 @@ pub(crate) struct Mutation {
 }
 
 impl Mutation {
+    /// `file | function | call | change`: where and what, without the line,
+    /// which changes too often to be written down.
+    pub(crate) fn place(&self) -> String {
+        let Self {
+            path,
+            function,
+            call,
+            change,
+            ..
+        } = self;
+        format!("{} | {function} | {call} | {change}", path.display())
+    }
+
     /// The text of its file with the change made.
     pub(crate) fn mutated(&self) -> String {
         let mut mutated = self.original.clone();

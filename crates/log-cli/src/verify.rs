@@ -92,7 +92,7 @@ impl Found {
             .indexes
             .iter()
             .partition(|index| is_sound(index));
-        let sound = format!("{} sound", count(sound.len() as u64, "index"));
+        let sound = format!("{} sound", count(sound.len() as u64, "index file"));
         match unsound.as_slice() {
             [] => sound,
             [first, ..] => format!(

@@ -92,3 +92,8 @@ pub use log_mmap::{
     OpenReport, ReadError, Record, SegmentInfo, SegmentState, Stats, TailState, Verify,
     VerifyReport, Watermarks,
 };
+
+/// The README's example, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

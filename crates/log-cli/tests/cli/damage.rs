@@ -128,6 +128,11 @@ fn damage_in_what_was_acknowledged_last_is_refused_and_left_as_it_is() {
     let (code, verify) = json("verify", &log);
     assert_eq!((code, &verify["sound"]), (1, &false.into()));
     assert_eq!(verify["damage"][0]["position"], position);
+    assert_eq!(
+        (&verify["complete"], &verify["tail"]),
+        (&false.into(), &serde_json::Value::Null),
+        "it says that there may be more"
+    );
     assert!(contents(&log) == before, "INV-W5: not cut");
 }
 

@@ -35,9 +35,10 @@ pub enum TailState {
     /// durable, were cut off.
     ///
     /// If they had been acknowledged as durable, a later sync mark would
-    /// normally prove it and opening would have been refused. Only for the very
-    /// last group there is no later mark: damage to that group on the medium
-    /// looks like this too.
+    /// normally prove it and opening would have been refused. Only for what was
+    /// synced last (one group, or two if records were appended while the first
+    /// was synced) there is no later mark: damage to that on the medium looks
+    /// like this too.
     Truncated {
         /// The segment file.
         path: PathBuf,

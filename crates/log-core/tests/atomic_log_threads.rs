@@ -5,7 +5,7 @@ use std::thread;
 
 use log_core::{AtomicLog, Lsn, Snapshot};
 
-const VALUES: u64 = if cfg!(miri) { 300 } else { 200_000 };
+const VALUES: u64 = if cfg!(miri) { 100 } else { 200_000 };
 
 /// Fails unless the snapshot shows value `n` under number `n`, all of them.
 fn check(snapshot: &Snapshot<u64>) -> u64 {

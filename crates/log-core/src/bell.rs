@@ -14,6 +14,7 @@
 //! before the news, or saw the news.
 
 use std::fmt;
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use crate::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, lock, spin_lo
 /// Looks before a waiter begins to yield its processor, and yields before it
 /// sleeps. A publish takes tens of nanoseconds and a sleep microseconds, so a
 /// short look first is worth it; on a busy machine the yields let the thread
-/// that is waited for run. Source: `benches/core_wait.rs`.
+/// that is waited for run.
 const SPINS: u32 = if cfg!(any(log_loom, log_shuttle)) {
     0
 } else {
@@ -54,12 +55,22 @@ const YIELDS: u32 = if cfg!(any(log_loom, log_shuttle)) {
 /// });
 /// ```
 pub struct Bell {
-    /// Threads asleep plus wakers kept, as the ringer sees it; and
-    /// [`FENCE_FIRST`] where that is needed.
+    /// How many threads and tasks the next ring is to wake, as the ringer sees
+    /// it; and [`FENCE_FIRST`] where that is needed. Changes under the lock.
     waiting: AtomicU32,
-    wakers: Mutex<Vec<Waker>>,
+    waiters: Mutex<Waiters>,
     rung: Condvar,
     fences: Fences,
+}
+
+/// Those whom the next ring is to wake.
+#[derive(Default)]
+struct Waiters {
+    wakers: Vec<Waker>,
+    sleepers: u32,
+    /// How often somebody was woken: tells a sleeper whether it is still
+    /// counted.
+    rings: u64,
 }
 
 /// In `waiting`, always, where a ringer must issue a fence before it can know
@@ -71,14 +82,9 @@ impl Bell {
     #[must_use]
     pub fn new() -> Self {
         let fences = Fences::new();
-        let nobody = if fences.light_is_free() {
-            0
-        } else {
-            FENCE_FIRST
-        };
         Self {
-            waiting: AtomicU32::new(nobody),
-            wakers: Mutex::new(Vec::new()),
+            waiting: AtomicU32::new(waiting_word(fences, 0)),
+            waiters: Mutex::new(Waiters::default()),
             rung: Condvar::new(),
             fences,
         }
@@ -107,13 +113,17 @@ impl Bell {
 
     fn wake_everyone(&self) {
         let wakers = {
-            let mut wakers = lock(&self.wakers);
-            let kept = std::mem::take(&mut *wakers);
-            self.waiting.fetch_sub(kept.len() as u32, Ordering::Relaxed);
+            let mut waiters = lock(&self.waiters);
+            let wakers = std::mem::take(&mut waiters.wakers);
+            // Not left to the sleepers: until one has been given a processor,
+            // every ringer would pay for waking it again.
+            waiters.sleepers = 0;
+            waiters.rings += 1;
+            self.count(&waiters);
             // A sleeper holds the lock from its last look until it sleeps, so
             // that this cannot fall between the two.
             self.rung.notify_all();
-            kept
+            wakers
         };
         // Outside the lock: a waker is foreign code and may come back to us.
         wakers.into_iter().for_each(Waker::wake);
@@ -129,19 +139,25 @@ impl Bell {
             return true;
         }
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut wakers = lock(&self.wakers);
-        self.announce();
-        let answer = loop {
-            if ready() {
-                break true;
+        let mut waiters = lock(&self.waiters);
+        loop {
+            waiters.sleepers += 1;
+            let counted_at = waiters.rings;
+            self.announce(&waiters);
+            let mut answer = ready();
+            let mut expired = false;
+            if !answer {
+                (waiters, expired) = self.sleep(waiters, deadline);
+                answer = ready();
             }
-            match self.sleep(wakers, deadline) {
-                Some(held) => wakers = held,
-                None => break ready(),
+            if waiters.rings == counted_at {
+                waiters.sleepers -= 1;
+                self.count(&waiters);
             }
-        };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        answer
+            if answer || expired {
+                return answer;
+            }
+        }
     }
 
     /// Asks once, and has the task woken at the next ring if the answer is no.
@@ -153,10 +169,11 @@ impl Bell {
             return Poll::Ready(());
         }
         {
-            let mut wakers = lock(&self.wakers);
-            if !wakers.iter().any(|kept| kept.will_wake(context.waker())) {
-                wakers.push(context.waker().clone());
-                self.announce();
+            let mut waiters = lock(&self.waiters);
+            let is_ours = |kept: &Waker| kept.will_wake(context.waker());
+            if !waiters.wakers.iter().any(is_ours) {
+                waiters.wakers.push(context.waker().clone());
+                self.announce(&waiters);
             }
         }
         // The waker stays behind if this says yes; one wake too many is allowed.
@@ -167,26 +184,43 @@ impl Bell {
         }
     }
 
-    /// Counts this waiter, and makes sure that a ringer sees the count or that
-    /// our next look sees its news.
-    fn announce(&self) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+    /// Makes sure that a ringer sees the waiter that was just counted, or that
+    /// the waiter's next look sees the ringer's news.
+    fn announce(&self, waiters: &Waiters) {
+        self.count(waiters);
         self.fences.heavy(); // pairs with `light` in `ring`
     }
 
-    /// Sleeps until rung, or returns `None` when the deadline has passed.
+    /// Tells ringers how many wait. Called with the lock held.
+    fn count(&self, waiters: &Waiters) {
+        let waiting = waiters.sleepers + waiters.wakers.len() as u32;
+        let word = waiting_word(self.fences, waiting);
+        self.waiting.store(word, Ordering::Relaxed);
+    }
+
+    /// Sleeps until rung, or returns true when the deadline has passed.
     fn sleep<'a>(
         &self,
-        wakers: MutexGuard<'a, Vec<Waker>>,
+        waiters: MutexGuard<'a, Waiters>,
         deadline: Option<Instant>,
-    ) -> Option<MutexGuard<'a, Vec<Waker>>> {
+    ) -> (MutexGuard<'a, Waiters>, bool) {
         let Some(deadline) = deadline else {
-            let woken = self.rung.wait(wakers);
-            return Some(woken.unwrap_or_else(std::sync::PoisonError::into_inner));
+            let woken = self.rung.wait(waiters);
+            return (woken.unwrap_or_else(PoisonError::into_inner), false);
         };
-        let left = deadline.checked_duration_since(Instant::now())?;
-        let woken = self.rung.wait_timeout(wakers, left);
-        Some(woken.unwrap_or_else(std::sync::PoisonError::into_inner).0)
+        let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+            return (waiters, true);
+        };
+        let woken = self.rung.wait_timeout(waiters, left);
+        (woken.unwrap_or_else(PoisonError::into_inner).0, false)
+    }
+}
+
+/// What `waiting` holds when `waiting` of them wait.
+fn waiting_word(fences: Fences, waiting: u32) -> u32 {
+    match fences.light_is_free() {
+        true => waiting,
+        false => waiting | FENCE_FIRST,
     }
 }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::Lsn;
 use crate::bell::Bell;
 use crate::padded::Padded;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, yield_now};
 
 /// How many lsns may lie between the mark and the first record of a thread
 /// that leaves a note. Threads further ahead wait, which takes that many
@@ -34,6 +34,17 @@ const NOTES: usize = if cfg!(any(log_loom, log_shuttle)) {
     4
 } else {
     1024
+};
+
+/// How long a thread stands back at a time (some 2 microseconds), and how many
+/// records others must publish meanwhile for it to do so again.
+const STAND_BACK_YIELDS: u32 = 8;
+const STAND_BACK_RECORDS: u64 = 8;
+/// How often at most: bounds what it adds to the latency of one append.
+const STAND_BACK_TURNS: u32 = if cfg!(any(log_loom, log_shuttle)) {
+    0
+} else {
+    4
 };
 
 /// The mark, and what waits to be passed by it.
@@ -123,21 +134,52 @@ impl Order {
         let free = || base.saturating_sub(self.published_end().0) < NOTES as u64;
         self.wait_until(None, free);
         self.leave_note(base, end);
-        loop {
-            let mark = self.published_end().0;
-            if mark >= end {
-                return;
-            }
-            if self.follow_notes(mark) != mark {
-                // Those whose notes we followed may be asleep, and we may be
-                // about to sleep ourselves.
-                self.bell.ring();
-            }
+        if self.comes_to(end) {
+            return;
+        }
+        self.stand_back();
+        while !self.comes_to(end) {
             let moved = || {
                 let mark = self.published_end().0;
                 mark >= end || self.note_at(mark).is_some()
             };
             self.wait_until(None, moved);
+        }
+    }
+
+    /// Whether the mark has reached `end`, or can be moved there now.
+    fn comes_to(&self, end: u64) -> bool {
+        let mark = self.published_end().0;
+        if mark >= end {
+            return true;
+        }
+        let came_to = self.follow_notes(mark);
+        if came_to != mark {
+            // Those whose notes we followed may be asleep, and we may be about
+            // to sleep ourselves.
+            self.bell.ring();
+        }
+        came_to >= end
+    }
+
+    /// Keeps out of the way while others append at full speed. Our note is
+    /// left, so that nobody waits for us but our caller.
+    ///
+    /// Two threads that append as fast as they can would otherwise take turns
+    /// record by record, and pay for moving two cache lines between their
+    /// processors each time: two and more times what one thread pays for a
+    /// record. Standing back makes long turns of short ones (bench
+    /// `tail_append`). Yielding, because on a busy machine the thread that
+    /// holds us up may be waiting for a processor.
+    fn stand_back(&self) {
+        let mut mark = self.published_end().0;
+        for _ in 0..STAND_BACK_TURNS {
+            (0..STAND_BACK_YIELDS).for_each(|_| yield_now());
+            let now = self.published_end().0;
+            if now - mark < STAND_BACK_RECORDS {
+                return;
+            }
+            mark = now;
         }
     }
 

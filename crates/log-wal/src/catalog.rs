@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use log_core::{Lsn, Watermark};
+use log_core::Lsn;
 
 use crate::report::SealedSegment;
 
@@ -17,28 +17,22 @@ pub(crate) struct Catalog {
     sealed: RwLock<VecDeque<SealedSegment>>,
     /// How often that was changed, to see a change without taking the lock.
     changes: AtomicU64,
-    /// One past the last record that was ever in a sealed segment.
-    sealed_end: Watermark,
 }
 
 impl Catalog {
     pub(crate) fn new(sealed: Vec<SealedSegment>) -> Self {
-        let end = sealed.last().map_or(Lsn::ZERO, |last| last.end);
         Self {
             changes: AtomicU64::new(sealed.len() as u64),
             sealed: RwLock::new(sealed.into()),
-            sealed_end: Watermark::new(end),
         }
     }
 
     pub(crate) fn push(&self, segment: SealedSegment) {
-        let end = segment.end;
         let mut sealed = self.write();
         sealed.push_back(segment);
         // Release pairs with the Acquire in `changes`: who sees the number finds
         // the segment.
         self.changes.fetch_add(1, Ordering::Release);
-        self.sealed_end.advance_to(end);
     }
 
     /// Takes out the oldest segment, if it ends at or before `lsn`.
@@ -53,10 +47,6 @@ impl Catalog {
 
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn sealed_end(&self) -> Lsn {
-        self.sealed_end.get()
     }
 
     pub(crate) fn all(&self) -> Vec<SealedSegment> {

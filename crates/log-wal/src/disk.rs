@@ -125,15 +125,17 @@ impl Disk {
         }
     }
 
-    /// Brings everything that is published to `level`, and finishes full
-    /// segments.
+    /// Brings everything that is published now to `level`, and finishes the
+    /// segments that are full. Appends that come meanwhile are taken along
+    /// where that costs nothing, and cannot keep a leader at work.
     ///
     /// After [`CommitError::StorageFull`] it can be called again and goes on
     /// where it stopped.
     pub(crate) fn advance(&mut self, log: &Shared, level: Level) -> Result<(), CommitError> {
+        let published_end = log.tail.published_end();
         loop {
             self.write_published(&log.tail, &log.progress)?;
-            if !self.finish_segment(log)? {
+            if self.cursor.next_lsn() > published_end || !self.finish_segment(log)? {
                 break;
             }
         }
@@ -146,14 +148,14 @@ impl Disk {
     /// Writes what is published in the cursor's segment.
     fn write_published(&mut self, tail: &Tail, progress: &Progress) -> Result<(), CommitError> {
         let mut ahead = self.cursor.clone();
-        while let Some(span) = tail.next_span_here(&mut ahead) {
+        if let Some(span) = tail.next_span_here(&mut ahead) {
             let position = span.range().start as u64;
             let written = self.file.write_at(position, span.bytes());
             self.unsynced = true;
             written.map_err(|error| self.poisoned("write", error, progress))?;
             progress.counters.wrote(span.bytes().len() as u64);
             progress.written_end.advance_to(span.end());
-            self.cursor = ahead.clone();
+            self.cursor = ahead;
         }
         Ok(())
     }

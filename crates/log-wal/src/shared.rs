@@ -198,16 +198,14 @@ impl Shared {
     /// Keeps memory bounded: when too many full segments wait for the disk, so
     /// does the append that needs another one.
     fn wait_for_backlog(&self) -> Result<(), CommitError> {
-        while self.tail.segment_count() > self.options.backlog_segments_max {
-            let open_base = self.tail.open_segment().base();
-            self.group.commit(
-                open_base,
-                Level::Written,
-                |_| self.catalog.sealed_end(),
-                |level| self.advance(level),
-            )?;
-        }
-        Ok(())
+        // Counted in segments, because one may have no record.
+        let reached = |_| match self.tail.segment_count() {
+            waiting if waiting > self.options.backlog_segments_max => Lsn::ZERO,
+            _ => Lsn(u64::MAX),
+        };
+        let work = |level| self.advance(level);
+        self.group
+            .commit(Lsn(u64::MAX), Level::Written, reached, work)
     }
 
     /// The number of the first record that the log still has.

@@ -18,7 +18,7 @@ use crate::error::OpenError;
 use crate::format::{FIRST_POSITION, Header, region_bytes};
 use crate::group::Group;
 use crate::options::WalOptions;
-use crate::recovery::{Active, Examined, MissingSeal};
+use crate::recovery::{Active, Examined, UnsureSeal};
 use crate::regions::Regions;
 use crate::segment::{End, SegmentMeta, Tail};
 use crate::shared::{Marks, Shared};
@@ -51,8 +51,8 @@ pub(crate) fn start(
     synced.map_err(|error| OpenError::io("sync", &directory, error))?;
 
     let progress = Progress::new(Lsn::ZERO);
-    if let Some(missing) = &examined.missing_seal {
-        write_missing_seal(storage.as_ref(), missing, &progress)?;
+    if let Some(unsure) = &examined.unsure_seal {
+        write_seal_again(storage.as_ref(), unsure, &progress)?;
     }
     let opened = match examined.active {
         Some(active) => resume(storage.as_ref(), active)?,
@@ -105,19 +105,19 @@ struct Opened {
     proven_end: Lsn,
 }
 
-fn write_missing_seal(
+fn write_seal_again(
     storage: &dyn Storage,
-    missing: &MissingSeal,
+    unsure: &UnsureSeal,
     progress: &Progress,
 ) -> Result<(), OpenError> {
-    let name = missing.header.name().to_string();
+    let name = unsure.header.name().to_string();
     let path = storage.path(&name);
     let file = storage.open(&name, true);
     let file = file.map_err(|error| OpenError::io("open", &path, error))?;
     write_seal(
         file.as_ref(),
-        &missing.header,
-        missing.end,
+        &unsure.header,
+        unsure.end,
         &progress.counters,
     )
     .map_err(|error| OpenError::io("seal", &path, error))
@@ -129,7 +129,16 @@ fn resume(storage: &dyn Storage, mut active: Active) -> Result<Opened, OpenError
     let path = storage.path(&name);
     let file = storage.open(&name, true);
     let file = file.map_err(|error| OpenError::io("open", &path, error))?;
-    // What we are about to show as durable may be in the page cache only.
+    // What we are about to show as durable may be in the page cache only. If
+    // an earlier process met a failed sync it is even called clean there, and
+    // only what is written again will be synced.
+    let unproven = active.proven_position as usize..active.end.position as usize;
+    if let Some(bytes) = active.region.bytes_mut().get(unproven)
+        && !bytes.is_empty()
+    {
+        file.write_at(active.proven_position, bytes)
+            .map_err(|error| OpenError::io("write", &path, error))?;
+    }
     file.sync()
         .map_err(|error| OpenError::io("sync", &path, error))?;
     let records_bytes = region_bytes(active.header.capacity_bytes) as usize;

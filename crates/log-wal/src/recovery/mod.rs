@@ -41,8 +41,8 @@ pub(crate) struct Examined {
     pub sealed: Vec<SealedSegment>,
     /// The newest segment; `None` if there is no segment at all.
     pub active: Option<Active>,
-    /// The seal that the one before the newest still needs.
-    pub missing_seal: Option<MissingSeal>,
+    /// The seal of the one before the newest, if it may not be durable.
+    pub unsure_seal: Option<UnsureSeal>,
     /// Files that a crash left half made.
     pub leftovers: Vec<String>,
     pub ignored_files: Vec<String>,
@@ -58,12 +58,15 @@ pub(crate) struct Active {
     pub end: End,
     /// Every record below this is proven to have been durable.
     pub proven_end: Lsn,
+    /// Everything before this place was, too.
+    pub proven_position: u64,
     pub tail: TailState,
 }
 
-/// A seal that a crash kept from being written.
+/// A seal that a crash kept from being written, or may have kept from the
+/// medium.
 #[derive(Debug)]
-pub(crate) struct MissingSeal {
+pub(crate) struct UnsureSeal {
     pub header: Header,
     pub end: End,
 }
@@ -91,7 +94,7 @@ pub(crate) fn examine(storage: &dyn Storage, verify: Verify) -> Result<Examined,
     let mut examined = Examined {
         sealed: Vec::new(),
         active: None,
-        missing_seal: None,
+        unsure_seal: None,
         leftovers: std::mem::take(&mut links.leftovers),
         ignored_files: std::mem::take(&mut links.ignored_files),
     };
@@ -103,8 +106,9 @@ pub(crate) fn examine(storage: &dyn Storage, verify: Verify) -> Result<Examined,
         let successor = &links.chain[index + 1].header;
         let successor_used = used || index + 1 < older.len();
         let (segment, sealed) = examine_older(storage, link, successor, successor_used, verify)?;
-        if !sealed {
-            examined.missing_seal = Some(MissingSeal {
+        // Only when it was durable were frames put into the next segment.
+        if !sealed || !(successor_used || successor.truncates) {
+            examined.unsure_seal = Some(UnsureSeal {
                 header: link.header,
                 end: End {
                     lsn: segment.end,
@@ -179,6 +183,7 @@ fn examine_newest(storage: &dyn Storage, link: &Link) -> Result<(Active, bool), 
             position: whole.end_position,
         },
         proven_end: whole.proven_end,
+        proven_position: whole.proven_position,
         tail,
     };
     Ok((active, used))

@@ -14,6 +14,8 @@ pub(crate) struct Prefix {
     pub end_position: u64,
     /// Every record below this was durable, says a sync mark in the prefix.
     pub proven_end: Lsn,
+    /// Everything before this place was durable, by the same evidence.
+    pub proven_position: u64,
     /// Where the last whole frame ends, also if its batch does not.
     pub frames_end: End,
     /// Whether the prefix ends in a seal, which lies at `end_position`.
@@ -42,19 +44,23 @@ pub(crate) struct Walk {
     pub lsn: Lsn,
     /// What counts so far.
     pub whole: Prefix,
+    /// The last sync mark, or the begin of the segment.
+    marked: End,
     in_batch: bool,
 }
 
 impl Walk {
     pub(crate) fn new(base: Lsn) -> Self {
+        let start = End {
+            lsn: base,
+            position: FIRST_POSITION,
+        };
         let whole = Prefix {
             end: base,
             end_position: FIRST_POSITION,
             proven_end: base,
-            frames_end: End {
-                lsn: base,
-                position: FIRST_POSITION,
-            },
+            proven_position: FIRST_POSITION,
+            frames_end: start,
             sealed: false,
             payload_bytes: 0,
         };
@@ -62,6 +68,7 @@ impl Walk {
             position: FIRST_POSITION,
             lsn: base,
             whole,
+            marked: start,
             in_batch: false,
         }
     }
@@ -80,9 +87,7 @@ impl Walk {
                 self.in_batch = !frame.word.ends_batch();
                 self.whole.payload_bytes += frame.payload.len() as u64;
             }
-            FrameKind::SyncMark(durable_end) => {
-                self.whole.proven_end = self.whole.proven_end.max(durable_end);
-            }
+            FrameKind::SyncMark(durable_end) => self.note_mark(durable_end),
             FrameKind::Seal(end) => {
                 self.whole.sealed = !self.in_batch && end == self.lsn;
                 return false;
@@ -99,6 +104,21 @@ impl Walk {
             self.whole.end_position = self.position;
         }
         true
+    }
+
+    fn note_mark(&mut self, durable_end: Lsn) {
+        let here = End {
+            lsn: self.lsn,
+            position: self.position,
+        };
+        // Only of marks is it known which record lies behind them.
+        for known in [self.marked, here] {
+            if known.lsn <= durable_end {
+                self.whole.proven_position = known.position;
+            }
+        }
+        self.whole.proven_end = self.whole.proven_end.max(durable_end);
+        self.marked = here;
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod file;
 mod mem;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 use std::any::Any;
 use std::fmt::Debug;

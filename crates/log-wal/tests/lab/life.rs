@@ -1,0 +1,276 @@
+//! A life: the log is opened, works, and ends.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use log_wal::storage::sim::{Failure, Fault, Operation, SimError};
+use log_wal::{AppendError, CommitError, Level, Lsn, Wal};
+use rand::RngExt;
+
+use super::model::Model;
+use super::{End, History, locked};
+
+/// What a step of work ended with.
+enum Done {
+    Well,
+    /// The disk was full; nothing else is wrong.
+    Full,
+    /// The log acknowledges nothing any more.
+    Poisoned,
+}
+
+impl History {
+    /// Opens the log, which has been looked at already, and works until the
+    /// life ends.
+    pub(super) fn live(&mut self) -> Result<End, String> {
+        if self.random.random_bool(0.85) {
+            let steps = match self.random.random_range(0..3) {
+                0 => self.random.random_range(0..12),
+                _ => self.random.random_range(0..70),
+            };
+            self.disk.power_off_at(self.disk.steps() + steps);
+        }
+        if self.random.random_bool(0.25) {
+            let fault = self.fault();
+            self.disk.inject(fault);
+        }
+        let options = self.options();
+        let storage = Arc::new(self.disk.clone());
+        let Ok(wal) = Wal::with_storage(storage, options) else {
+            // It could not even open: the power, or a fault.
+            let off = self.disk.is_off() || self.random.random_bool(0.5);
+            return Ok(if off {
+                End::PowerLoss
+            } else {
+                End::ProcessDeath
+            });
+        };
+        let wal = Arc::new(wal);
+        if self.interleaved {
+            self.watch(&wal);
+        }
+        let worked = self.work(&wal);
+        self.disk.unwatch();
+        let poisoned = worked?;
+        let stats = wal.stats();
+        self.tally.rotations += stats.rotations;
+        self.end(wal, poisoned)
+    }
+
+    /// One thing that goes wrong in this life.
+    fn fault(&mut self) -> Fault {
+        let random = &mut self.random;
+        let io = SimError::Io;
+        let failure = [
+            Failure::Refused(io),
+            Failure::Torn(io),
+            Failure::DoneAll(io),
+            Failure::PagesLost,
+        ][random.random_range(0..4)];
+        let (operation, failure) = match random.random_range(0..8) {
+            0..3 => (Operation::Sync, failure),
+            3..5 => (Operation::Write, failure),
+            5 => (Operation::SyncDirectory, failure),
+            6 => (Operation::Rename, failure),
+            _ => (Operation::Create, Failure::Refused(SimError::Full)),
+        };
+        let calls = random.random_range(0..12);
+        let fault = Fault::on(operation, failure).after(calls);
+        // A disk that stays full would end every life alike.
+        if random.random_bool(0.3) && operation != Operation::Create {
+            fault.for_ever()
+        } else {
+            fault
+        }
+    }
+
+    /// While the disk works, somebody else appends.
+    fn watch(&mut self, wal: &Arc<Wal>) {
+        let others = Others {
+            wal: Arc::downgrade(wal),
+            model: Arc::clone(&self.model),
+            length: self.length(),
+        };
+        let every = self.random.random_range(1..4);
+        let calls = AtomicU64::new(0);
+        self.disk.before_each_call(move |call| {
+            let is_commit = matches!(call.operation, Operation::Write | Operation::Sync);
+            let nth = calls.fetch_add(1, Ordering::Relaxed);
+            // Not for ever: they would be faster than the disk.
+            if is_commit && nth < 60 && nth.is_multiple_of(every) {
+                others.append();
+            }
+        });
+    }
+
+    /// Works until the power goes, the log stops, or there was enough.
+    /// Returns whether it stopped.
+    fn work(&mut self, wal: &Wal) -> Result<bool, String> {
+        let steps = self.random.random_range(0..60);
+        for _ in 0..steps {
+            let done = self.step(wal)?;
+            self.model().acknowledge(wal.watermarks())?;
+            match done {
+                Done::Well => {}
+                Done::Full => self.tally.disk_full += 1,
+                Done::Poisoned => {
+                    self.tally.poisoned += 1;
+                    self.stays_poisoned(wal)?;
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn step(&mut self, wal: &Wal) -> Result<Done, String> {
+        let outcome = match self.random.random_range(0..20) {
+            0..8 => self.append(wal),
+            8..11 => self.append_batch(wal),
+            11..14 => self.append_durable(wal),
+            14..16 => wal.flush().map(drop).map_err(AppendError::from),
+            16..18 => self.sync(wal)?,
+            18 => self.commit_some(wal),
+            _ => wal.rotate().map(drop),
+        };
+        match outcome {
+            Ok(()) => Ok(Done::Well),
+            Err(AppendError::Commit(CommitError::StorageFull { .. })) => Ok(Done::Full),
+            Err(AppendError::Commit(CommitError::Poisoned { .. })) => Ok(Done::Poisoned),
+            Err(other) => Err(format!("unexpected: {other}")),
+        }
+    }
+
+    fn append(&mut self, wal: &Wal) -> Result<(), AppendError> {
+        for _ in 0..self.random.random_range(1..8) {
+            let len_bytes = self.length();
+            let payload = self.model().payload(len_bytes);
+            wal.append(&payload)?;
+            self.model().push(payload, true);
+        }
+        Ok(())
+    }
+
+    fn append_batch(&mut self, wal: &Wal) -> Result<(), AppendError> {
+        let records = self.random.random_range(0..10);
+        let lengths: Vec<_> = (0..records).map(|_| self.length()).collect();
+        let payloads: Vec<_> = {
+            let mut model = self.model();
+            lengths
+                .iter()
+                .map(|length| model.payload(*length))
+                .collect()
+        };
+        let slices: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+        wal.append_batch(&slices)?;
+        let mut model = self.model();
+        for (index, payload) in payloads.into_iter().enumerate() {
+            model.push(payload, index + 1 == records);
+        }
+        Ok(())
+    }
+
+    fn append_durable(&mut self, wal: &Wal) -> Result<(), AppendError> {
+        let len_bytes = self.length();
+        let payload = self.model().payload(len_bytes);
+        if self.interleaved {
+            // Others append while this one waits: it must be noted before.
+            let lsn = wal.append(&payload)?;
+            self.model().push(payload, true);
+            return Ok(wal.commit(Lsn(lsn.0 + 1), Level::Durable)?);
+        }
+        let outcome = wal.append_durable(&payload).map(drop);
+        // Without an acknowledgement it may be appended, or not.
+        if wal.next_lsn() > self.model().next_lsn() {
+            self.model().push(payload, true);
+        }
+        outcome
+    }
+
+    /// A sync says that everything before it is durable.
+    fn sync(&mut self, wal: &Wal) -> Result<Result<(), AppendError>, String> {
+        let before = self.model().next_lsn();
+        match wal.sync() {
+            Ok(durable_end) if durable_end < before => Err(format!(
+                "INV-F1: {durable_end} are durable, and {before} had been appended"
+            )),
+            Ok(_) => Ok(Ok(())),
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    fn commit_some(&mut self, wal: &Wal) -> Result<(), AppendError> {
+        let end = self.random.random_range(0..=wal.next_lsn().0 + 1);
+        let level = [Level::Written, Level::Durable][self.random.random_range(0..2)];
+        Ok(wal.commit(Lsn(end), level)?)
+    }
+
+    /// After a failure nothing is acknowledged again.
+    fn stays_poisoned(&mut self, wal: &Wal) -> Result<(), String> {
+        let before = wal.watermarks();
+        let payload = self.model().payload(8);
+        if wal.append(&payload).is_ok() || wal.append_durable(&payload).is_ok() {
+            return Err("INV-W6: an append succeeds after a failure".to_owned());
+        }
+        // Everything that had been reached may be said again, and no more.
+        let synced = wal.sync();
+        let after = wal.watermarks();
+        if synced.is_ok() && after.durable_end < after.published_end {
+            return Err("INV-W6: a sync succeeds after a failure".to_owned());
+        }
+        if after.durable_end > before.durable_end {
+            return Err("INV-W6: records become durable after a failure".to_owned());
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, wal: Arc<Wal>, poisoned: bool) -> Result<End, String> {
+        let end = match self.random.random_range(0..8) {
+            _ if self.disk.is_off() => End::PowerLoss,
+            0..4 => End::PowerLoss,
+            4..6 => End::ProcessDeath,
+            _ => End::Close,
+        };
+        if end == End::Close && !poisoned {
+            self.disk.clear_faults();
+            let wal = Arc::into_inner(wal).ok_or("somebody holds the log")?;
+            return match wal.close() {
+                Ok(()) => {
+                    let mut model = self.model();
+                    model.durable_end = model.records.len();
+                    Ok(End::Close)
+                }
+                Err(_) if self.disk.is_off() => Ok(End::PowerLoss),
+                Err(error) => Err(format!("closing: {error}")),
+            };
+        }
+        // Dropping it must not reach the disk: the process is gone.
+        self.disk.power_off_at(0);
+        drop(wal);
+        Ok(if poisoned && end == End::Close {
+            End::ProcessDeath
+        } else {
+            end
+        })
+    }
+}
+
+/// Somebody else who appends.
+struct Others {
+    wal: Weak<Wal>,
+    model: Arc<Mutex<Model>>,
+    length: usize,
+}
+
+impl Others {
+    fn append(&self) {
+        let Some(wal) = self.wal.upgrade() else {
+            return;
+        };
+        let mut model = locked(&self.model);
+        let payload = model.payload(self.length);
+        if wal.append(&payload).is_ok() {
+            model.push(payload, true);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The crash lab: histories of a log on a simulated disk, each made by one
+//! seed.
+//!
+//! A history is a row of lives. In each life the log is opened, works, and
+//! ends: the power goes in the middle of a call, the process dies, or it is
+//! closed. Then what is found is held against a vector of what was appended
+//! and what was promised. The next life goes on from there, so that what one
+//! crash left behind meets the next.
+#![allow(dead_code, reason = "each user of the lab looks at some of it")]
+
+mod life;
+mod model;
+mod recovery;
+
+use std::ops::AddAssign;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use log_wal::storage::sim::{Chance, DirectoryOrder, SimStorage};
+use log_wal::{Verify, WalOptions};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
+
+pub(crate) use model::Model;
+
+/// What histories went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Disks that were found after the power went or the process died.
+    pub states: u64,
+    /// Of those, by power loss.
+    pub power_losses: u64,
+    /// Crashes while recovering from another.
+    pub second_crashes: u64,
+    /// Records that had been acknowledged as durable, and were found again.
+    pub acknowledged: u64,
+    /// Records that had not been, and are gone.
+    pub discarded: u64,
+    /// Tails that were cut.
+    pub torn_tails: u64,
+    /// Logs that stopped acknowledging, and why not: faults that struck.
+    pub poisoned: u64,
+    /// Times that the disk was full.
+    pub disk_full: u64,
+    /// Segments sealed.
+    pub rotations: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.states += other.states;
+        self.power_losses += other.power_losses;
+        self.second_crashes += other.second_crashes;
+        self.acknowledged += other.acknowledged;
+        self.discarded += other.discarded;
+        self.torn_tails += other.torn_tails;
+        self.poisoned += other.poisoned;
+        self.disk_full += other.disk_full;
+        self.rotations += other.rotations;
+    }
+}
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    PowerLoss,
+    ProcessDeath,
+    Close,
+}
+
+/// The lengths of the records of a history.
+#[derive(Clone, Copy, Debug)]
+enum Lengths {
+    /// All the same: a frame of one life lies exactly on one of another.
+    Fixed(usize),
+    UpTo(usize),
+}
+
+/// Makes each disk of a history lie in some way.
+pub(crate) type Saboteur = fn(&SimStorage);
+
+/// One history.
+pub(crate) struct History {
+    random: Xoshiro256PlusPlus,
+    disk: SimStorage,
+    model: Arc<Mutex<Model>>,
+    options: WalOptions,
+    lengths: Lengths,
+    /// Whether other threads seem to append while the disk works.
+    interleaved: bool,
+    sabotage: Saboteur,
+    tally: Tally,
+}
+
+/// Plays the history of a seed. An error says which promise was broken.
+pub(crate) fn play(seed: u64) -> Result<Tally, String> {
+    play_sabotaged(seed, |_| {})
+}
+
+/// The same on a disk that lies.
+pub(crate) fn play_sabotaged(seed: u64, sabotage: Saboteur) -> Result<Tally, String> {
+    let mut history = History::new(seed, sabotage);
+    let lives = history.random.random_range(1..=6);
+    for life in 0..lives {
+        history
+            .live_once()
+            .map_err(|broken| format!("seed {seed}, life {life}: {broken}"))?;
+    }
+    Ok(history.tally)
+}
+
+impl History {
+    fn new(seed: u64, sabotage: Saboteur) -> Self {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let interleaved = random.random_bool(0.4);
+        let disk = SimStorage::new(random.next_u64());
+        disk.allow_garbage(random.random_bool(0.3));
+        if random.random_bool(0.3) {
+            disk.set_directory_order(DirectoryOrder::Any);
+        }
+        let lengths = match random.random_range(0..4) {
+            0 => Lengths::Fixed(100),
+            1 => Lengths::UpTo(40),
+            2 => Lengths::UpTo(700),
+            _ => Lengths::UpTo(3000),
+        };
+        // Nobody may wait for the disk in the middle of a call to the disk.
+        let backlog_segments_max = if interleaved {
+            1000
+        } else {
+            random.random_range(1..3)
+        };
+        let options = WalOptions::default()
+            .segment_bytes(16 << 10)
+            .backlog_segments_max(backlog_segments_max);
+        Self {
+            random,
+            disk,
+            model: Arc::default(),
+            options,
+            lengths,
+            interleaved,
+            sabotage,
+            tally: Tally::default(),
+        }
+    }
+
+    fn live_once(&mut self) -> Result<(), String> {
+        (self.sabotage)(&self.disk);
+        let end = self.live()?;
+        let disk = match end {
+            End::PowerLoss => {
+                let mut chance = Chance::seeded(self.random.next_u64());
+                self.tally.power_losses += 1;
+                self.disk.power_loss(&mut chance)
+            }
+            End::ProcessDeath | End::Close => self.disk.process_death(),
+        };
+        self.tally.states += u64::from(end != End::Close);
+        self.disk = disk;
+        self.recover(end)
+    }
+
+    fn options(&mut self) -> WalOptions {
+        let verify = if self.random.random_bool(0.1) {
+            Verify::All
+        } else {
+            Verify::Tail
+        };
+        self.options.clone().verify(verify)
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        locked(&self.model)
+    }
+
+    fn length(&mut self) -> usize {
+        match self.lengths {
+            Lengths::Fixed(len_bytes) => len_bytes,
+            // Longer than a segment, once in a while.
+            Lengths::UpTo(_) if self.random.random_bool(0.003) => 20_000,
+            Lengths::UpTo(max) => self.random.random_range(0..max),
+        }
+    }
+}
+
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

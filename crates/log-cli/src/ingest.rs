@@ -5,8 +5,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log_facade::{AppendError, CommitError, Level, Log, Lsn, TailState};
 
@@ -35,27 +36,52 @@ pub(crate) fn run(args: &IngestArgs) -> Result<Verdict, Failure> {
     intake.take(input, args)?;
     let (records, bytes) = (intake.records, intake.bytes);
     log.sync()?;
-    let (next_lsn, segments, fsyncs) = (log.next_lsn(), log.segments().len(), log.stats().syncs);
+    let mut summary = Summary {
+        records,
+        bytes,
+        took: Duration::ZERO,
+        ack: args.ack,
+        fsyncs: log.stats().syncs,
+        segments: log.segments().len(),
+        lsns: first_lsn..log.next_lsn(),
+    };
     log.close()?;
-    let seconds = started.elapsed().as_secs_f64();
-    let summary = fields(&[
-        ("records", grouped(records)),
-        ("bytes", grouped(bytes)),
-        ("seconds", format!("{seconds:.3}")),
-        ("MB/s", format!("{:.1}", bytes as f64 / 1e6 / seconds)),
-        ("acknowledged", args.ack.name().to_owned()),
-        ("fsyncs", grouped(fsyncs)),
-        ("segments", grouped(segments as u64)),
-        ("first lsn", first_lsn.to_string()),
-        ("next lsn", next_lsn.to_string()),
-    ]);
+    summary.took = started.elapsed();
     if args.report_acks {
         // If stderr is gone there is nobody to tell.
-        let _ = io::stderr().write_all(summary.as_bytes());
+        let _ = io::stderr().write_all(summary.text().as_bytes());
     } else {
-        output::print(&summary)?;
+        output::print(&summary.text())?;
     }
     Ok(Verdict::Fine)
+}
+
+/// What a run did.
+struct Summary {
+    records: u64,
+    bytes: u64,
+    took: Duration,
+    ack: Ack,
+    fsyncs: u64,
+    segments: usize,
+    lsns: Range<Lsn>,
+}
+
+impl Summary {
+    fn text(&self) -> String {
+        let seconds = self.took.as_secs_f64();
+        fields(&[
+            ("records", grouped(self.records)),
+            ("bytes", grouped(self.bytes)),
+            ("seconds", format!("{seconds:.3}")),
+            ("MB/s", format!("{:.1}", self.bytes as f64 / 1e6 / seconds)),
+            ("acknowledged", self.ack.name().to_owned()),
+            ("fsyncs", grouped(self.fsyncs)),
+            ("segments", grouped(self.segments as u64)),
+            ("first lsn", self.lsns.start.to_string()),
+            ("next lsn", self.lsns.end.to_string()),
+        ])
+    }
 }
 
 fn open(args: &IngestArgs) -> Result<Log, Failure> {

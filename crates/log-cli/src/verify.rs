@@ -76,7 +76,7 @@ impl Found {
             places => format!("damaged in {places} places"),
         };
         format!(
-            "{verdict}: {} in {}, {} of payload; {}; tail {}",
+            "{verdict}: {} in {}, {} of payload{}; tail {}",
             count(self.report.records, "whole record"),
             count(self.report.segments as u64, "segment"),
             count(self.report.payload_bytes, "byte"),
@@ -87,17 +87,15 @@ impl Found {
 
     /// Indexes are derived: one that cannot be used costs time, not data.
     fn indexes(&self) -> String {
-        let (sound, unsound): (Vec<_>, Vec<_>) = self
-            .report
-            .indexes
-            .iter()
-            .partition(|index| is_sound(index));
-        let sound = format!("{} sound", count(sound.len() as u64, "index file"));
+        let all = &self.report.indexes;
+        let (sound, unsound): (Vec<_>, Vec<_>) = all.iter().partition(|index| is_sound(index));
         match unsound.as_slice() {
-            [] => sound,
+            [] if all.is_empty() => String::new(),
+            [] => format!("; {} sound", count(sound.len() as u64, "index file")),
             [first, ..] => format!(
-                "{sound}, {} to be built again, such as {}: {}",
+                "; {} of {} to be built again, such as {}: {}",
                 unsound.len(),
+                count(all.len() as u64, "index file"),
                 first.path.display(),
                 first.state
             ),

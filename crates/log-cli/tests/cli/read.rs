@@ -307,6 +307,47 @@ fn verify_says_that_a_sound_log_is_sound() {
         (&3000.into(), &bytes.len().into())
     );
     assert_eq!(verify["damage"], serde_json::json!([]));
+    let indexes = verify["indexes"].as_array().unwrap();
+    assert_eq!(
+        indexes.len(),
+        segment_files(&log).len() - 1,
+        "one for each sealed segment"
+    );
+    assert!(
+        indexes.iter().all(|index| index["sound"] == true),
+        "{verify:#}"
+    );
     let said = text(&succeed(&mut look("verify", &log, []), b""));
-    assert_says(&said, &["sound: 3,000 whole records", "tail clean"]);
+    assert_says(
+        &said,
+        &[
+            "sound: 3,000 whole records",
+            "index files sound",
+            "tail clean",
+        ],
+    );
+}
+
+#[test]
+fn a_lost_index_is_told_and_is_no_damage() {
+    let scratch = Scratch::new();
+    let log = scratch.log("log", &numbered(3000));
+    let index = segment_files(&log)[0].with_extension("index");
+    fs::remove_file(&index).unwrap();
+    let (code, verify) = json("verify", &log);
+    assert_eq!((code, &verify["sound"]), (0, &true.into()), "INV-M3");
+    let lost = &verify["indexes"][0];
+    assert_eq!(
+        (&lost["file"], &lost["sound"]),
+        (&index.to_str().unwrap().into(), &false.into())
+    );
+    let said = text(&succeed(&mut look("verify", &log, []), b""));
+    assert_says(
+        &said,
+        &[
+            "sound: 3,000 whole records",
+            "to be built again",
+            index.to_str().unwrap(),
+        ],
+    );
 }

@@ -33,7 +33,11 @@ use crate::recovery::temporary_name;
 use crate::report::{SealedSegment, Stats};
 use crate::segment::{End, SegmentMeta, Tail};
 use crate::shared::Shared;
-use crate::storage::{SegmentFile, Storage};
+use crate::storage::{Blocks, SegmentFile, Storage};
+
+/// How many syncs a segment must have seen for its successor to be made of
+/// written zeros. Writing them costs about as much as a hundred small syncs.
+const OFTEN_SYNCS: u64 = 100;
 
 /// A file is shortened when it is sealed if that gives back this share of it.
 const SHRINK_SHARE: u64 = 8;
@@ -107,6 +111,8 @@ pub(crate) struct Disk {
     file_bytes: u64,
     /// Whether something was written since the last sync.
     unsynced: bool,
+    /// How often this file was synced.
+    syncs: u64,
 }
 
 impl Disk {
@@ -122,6 +128,7 @@ impl Disk {
             file,
             file_bytes,
             unsynced: false,
+            syncs: 0,
         }
     }
 
@@ -166,6 +173,7 @@ impl Disk {
             synced.map_err(|error| self.poisoned("sync", error, progress))?;
             progress.counters.synced();
             self.unsynced = false;
+            self.syncs += 1;
         }
         progress.durable_end.advance_to(self.cursor.next_lsn());
         Ok(())
@@ -179,7 +187,13 @@ impl Disk {
             return Ok(false);
         }
         self.sync_written(&log.progress)?;
-        let file = log.create_segment(&next.segment().meta().header)?;
+        // The next segment will be used as this one was.
+        let blocks = if self.syncs < OFTEN_SYNCS {
+            Blocks::Reserved
+        } else {
+            Blocks::Written
+        };
+        let file = log.create_segment(&next.segment().meta().header, blocks)?;
         self.seal(&log.catalog, &log.progress)?;
         // From here on readers find the segment in the catalog, and its memory
         // may be used again.
@@ -187,6 +201,7 @@ impl Disk {
             .retire(log.tail.release_before(self.cursor.next_lsn()));
         self.file_bytes = next.segment().meta().header.capacity_bytes;
         self.file = file;
+        self.syncs = 0;
         self.cursor = next;
         Ok(true)
     }
@@ -254,8 +269,10 @@ impl Shared {
     pub(crate) fn create_segment(
         &self,
         header: &Header,
+        blocks: Blocks,
     ) -> Result<Box<dyn SegmentFile>, CommitError> {
-        let created = create_segment(self.storage.as_ref(), header, &self.progress.counters);
+        let counters = &self.progress.counters;
+        let created = create_segment(self.storage.as_ref(), header, blocks, counters);
         created.map_err(|error| {
             let path = self.storage.path(&header.name().to_string());
             match error {
@@ -279,21 +296,24 @@ impl Shared {
 pub(crate) fn create_segment(
     storage: &dyn Storage,
     header: &Header,
+    blocks: Blocks,
     counters: &Counters,
 ) -> Result<Box<dyn SegmentFile>, CreateError> {
     let (name, temporary) = (header.name().to_string(), temporary_name(header.name()));
-    let file = match storage.create(&temporary, header.capacity_bytes) {
+    let file = match storage.create(&temporary, header.capacity_bytes, blocks) {
         // Left by an attempt that ran out of room half-way, or by a crash.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage
             .remove(&temporary)
-            .and_then(|()| storage.create(&temporary, header.capacity_bytes)),
+            .and_then(|()| storage.create(&temporary, header.capacity_bytes, blocks)),
         other => other,
     };
     let file = file.map_err(|error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CreateError::NoRoom(error),
         _ => CreateError::Broken("create", error),
     })?;
-    counters.wrote(header.capacity_bytes);
+    if blocks == Blocks::Written {
+        counters.wrote(header.capacity_bytes);
+    }
     let bytes = header.encode();
     let broken = |action| move |error| CreateError::Broken(action, error);
     file.write_at(0, &bytes).map_err(broken("write"))?;

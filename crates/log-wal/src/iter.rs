@@ -26,6 +26,8 @@ use crate::storage::Storage;
 /// [`wait_published`](crate::Wal::wait_published) follows the log. An iterator
 /// that was overtaken by retention, or asked for less than there is, yields one
 /// [`ReadError::Truncated`] and then goes on at the first record that there is.
+/// Any other error is its last item; what lies behind it can be asked for by
+/// number.
 ///
 /// Needs memory for one buffer of 256 KiB (or of the longest record), and keeps
 /// the segment that it reads from in memory.
@@ -55,6 +57,8 @@ enum Place {
     Nowhere,
     Memory(Hot),
     File(FileScan),
+    /// A record could not be read.
+    Failed,
 }
 
 impl Iter {
@@ -160,8 +164,7 @@ impl Iterator for Iter {
                     return Some(Ok(record));
                 }
                 Some(Err(error)) => {
-                    // What is behind the damage can be asked for by number.
-                    self.place = Place::Nowhere;
+                    self.place = Place::Failed;
                     return Some(Err(error));
                 }
                 None => {}
@@ -171,6 +174,7 @@ impl Iterator for Iter {
                 Place::Memory(hot) => self.next.max(hot.cursor.next_lsn()),
                 Place::File(scan) => self.next.max(scan.end_lsn()),
                 Place::Nowhere => self.next,
+                Place::Failed => return None,
             };
             match self.find_place() {
                 Ok(Some(place)) => self.place = place,
@@ -179,10 +183,13 @@ impl Iterator for Iter {
                     return None;
                 }
                 Err(error) => {
-                    if let ReadError::Truncated { first, .. } = &error {
-                        self.next = *first;
-                    }
-                    self.place = Place::Nowhere;
+                    self.place = match &error {
+                        ReadError::Truncated { first, .. } => {
+                            self.next = *first;
+                            Place::Nowhere
+                        }
+                        _ => Place::Failed,
+                    };
                     return Some(Err(error));
                 }
             }

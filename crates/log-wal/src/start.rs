@@ -22,7 +22,7 @@ use crate::recovery::{Active, Examined, UnsureSeal};
 use crate::regions::Regions;
 use crate::segment::{End, SegmentMeta, Tail};
 use crate::shared::{Marks, Shared};
-use crate::storage::{LockError, SegmentFile, Storage};
+use crate::storage::{Blocks, LockError, SegmentFile, Storage};
 
 /// Becomes the only writer.
 pub(crate) fn lock(storage: &dyn Storage) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
@@ -179,7 +179,7 @@ fn begin(
     let region = Region::heap(region_bytes(capacity_bytes) as usize);
     let region = region
         .ok_or_else(|| OpenError::io("get memory for", &path, io::ErrorKind::OutOfMemory.into()))?;
-    let created = create_segment(storage, &header, &progress.counters);
+    let created = create_segment(storage, &header, Blocks::Written, &progress.counters);
     let file = created.map_err(|error| match error {
         CreateError::NoRoom(error) => OpenError::io("create", &path, error),
         CreateError::Broken(action, error) => OpenError::io(action, &path, error),

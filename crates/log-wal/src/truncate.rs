@@ -17,6 +17,7 @@ use crate::options::{Level, Verify};
 use crate::recovery::examine;
 use crate::shared::Shared;
 use crate::start::start;
+use crate::storage::Blocks;
 
 impl Shared {
     /// The same log, ending at `end`; `None` if it ends there already.
@@ -72,6 +73,6 @@ impl Shared {
             truncates: true,
             predecessor: Some(predecessor),
         };
-        self.create_segment(&header).map(drop)
+        self.create_segment(&header, Blocks::Written).map(drop)
     }
 }

@@ -372,7 +372,8 @@ impl Wal {
     }
 
     /// Reads from record `lsn` if that is still in memory, as every record is
-    /// that is not in [`sealed`](Self::sealed) yet.
+    /// that is not in [`sealed`](Self::sealed) yet. Ends for good where memory
+    /// was given back before it was read.
     #[must_use]
     pub fn iter_hot(&self, lsn: Lsn) -> Option<Iter> {
         Iter::of_memory(Arc::clone(&self.shared), lsn)

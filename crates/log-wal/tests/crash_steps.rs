@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use common::{Files, append, count_of_prefix, payload, small, try_open, try_open_read_only};
-use log_wal::storage::{FoundFile, LockError, SegmentFile};
+use log_wal::storage::{Blocks, FoundFile, LockError, SegmentFile};
 use log_wal::{Lsn, MemStorage, Storage, Wal};
 
 /// Takes a picture of all files after every call that changes one, together
@@ -102,8 +102,13 @@ impl Storage for Pictures {
         self.storage.list()
     }
 
-    fn create(&self, name: &str, len_bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
-        let file = self.storage.create(name, len_bytes)?;
+    fn create(
+        &self,
+        name: &str,
+        len_bytes: u64,
+        blocks: Blocks,
+    ) -> io::Result<Box<dyn SegmentFile>> {
+        let file = self.storage.create(name, len_bytes, blocks)?;
         self.take();
         Ok(PicturedFile::boxed(self, file))
     }

@@ -1,7 +1,8 @@
 //! Segment files in a directory of the file system.
 //!
-//! Files are made of written zeros, so that a later write of a frame changes
-//! no metadata and `fdatasync` has only the data to flush. The directory is
+//! Files are made with all of their blocks, so that a write of frames does not
+//! run out of room; and for logs that sync often of written zeros, so that it
+//! changes no metadata and `fdatasync` has only the data to flush. The directory is
 //! locked through an open handle (`flock`), which the system lets go when the
 //! process dies, however it dies. Network file systems may not keep that
 //! promise.
@@ -13,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{FoundFile, LockError, SegmentFile, Storage};
+use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 
 /// The name of the lock file.
 const LOCK: &str = "LOCK";
@@ -121,10 +122,19 @@ impl Storage for FileStorage {
         Ok(found)
     }
 
-    fn create(&self, name: &str, len_bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+    fn create(
+        &self,
+        name: &str,
+        len_bytes: u64,
+        blocks: Blocks,
+    ) -> io::Result<Box<dyn SegmentFile>> {
         let mut options = OpenOptions::new();
         let file = self.open_with(name, options.read(true).write(true).create_new(true))?;
-        if let Err(error) = file.write_zeros(len_bytes) {
+        let filled = match blocks {
+            Blocks::Written => file.write_zeros(len_bytes),
+            Blocks::Reserved => file.reserve(len_bytes),
+        };
+        if let Err(error) = filled {
             // Leave nothing behind; the first error is the one that matters.
             if let Err(left) = self.remove(name) {
                 tracing::warn!(name, error = %left, "a half-made segment file stays behind");
@@ -206,6 +216,20 @@ fn hash_map_seed() -> u64 {
 struct DiskFile(File);
 
 impl DiskFile {
+    fn reserve(&self, len_bytes: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        loop {
+            match fallocate(&self.0, FallocateFlags::empty(), 0, len_bytes) {
+                Ok(()) => return Ok(()),
+                Err(Errno::INTR) => {}
+                // The file system cannot.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return self.write_zeros(len_bytes),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     fn write_zeros(&self, len_bytes: u64) -> io::Result<()> {
         let zeros = vec![0; ZEROS_BYTES];
         let mut position = 0;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{FoundFile, LockError, SegmentFile, Storage};
+use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 
 type Contents = Arc<Mutex<Vec<u8>>>;
 
@@ -88,7 +88,12 @@ impl Storage for MemStorage {
         Ok(names.into_iter().map(found).collect())
     }
 
-    fn create(&self, name: &str, len_bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+    fn create(
+        &self,
+        name: &str,
+        len_bytes: u64,
+        _blocks: Blocks,
+    ) -> io::Result<Box<dyn SegmentFile>> {
         let mut files = locked(&self.files);
         if files.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());

@@ -29,6 +29,19 @@ pub struct FoundFile {
     pub is_regular: bool,
 }
 
+/// What state the blocks of a new file are in. Either way they are there, so
+/// that a later write does not run out of room, and they read as zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocks {
+    /// Zeros are written: costs as much as the data that will follow, and then
+    /// a sync of that data has no metadata to write. For logs that sync often.
+    Written,
+    /// Only reserved: costs nothing, and then the first sync behind each write
+    /// records that the blocks are in use. For logs that sync seldom. Storages
+    /// that cannot reserve write zeros.
+    Reserved,
+}
+
 /// Why the lock was not given.
 #[derive(Debug)]
 pub enum LockError {
@@ -64,14 +77,19 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// What the operating system says; `NotFound` if there is no directory.
     fn list(&self) -> io::Result<Vec<FoundFile>>;
 
-    /// Makes a new file of `len_bytes` written zeros. Not yet durable, and
-    /// neither is its name.
+    /// Makes a new file of `len_bytes` zeros, with all of its blocks. Not yet
+    /// durable, and neither is its name.
     ///
     /// # Errors
     ///
     /// What the operating system says: `StorageFull` if there is no room,
     /// `AlreadyExists` if there is such a file. No file is left behind.
-    fn create(&self, name: &str, len_bytes: u64) -> io::Result<Box<dyn SegmentFile>>;
+    fn create(
+        &self,
+        name: &str,
+        len_bytes: u64,
+        blocks: Blocks,
+    ) -> io::Result<Box<dyn SegmentFile>>;
 
     /// Opens a file, for writing too if `writable`.
     ///

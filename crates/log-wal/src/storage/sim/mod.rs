@@ -59,7 +59,7 @@ pub use directory::DirectoryOrder;
 pub use fault::{Call, Failure, Fault, Operation, SimError};
 pub use power_loss::{Chance, EveryOutcome, Survival, Unsynced, What};
 
-use super::{FoundFile, LockError, SegmentFile, Storage};
+use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 use directory::FileId;
 use disk::{Disk, Effect};
 
@@ -260,7 +260,12 @@ impl Storage for SimStorage {
         effect.after(names.into_iter().map(found).collect())
     }
 
-    fn create(&self, name: &str, len_bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+    fn create(
+        &self,
+        name: &str,
+        len_bytes: u64,
+        _blocks: Blocks,
+    ) -> io::Result<Box<dyn SegmentFile>> {
         let effect = self.on_directory(Operation::Create, name)?;
         let (file, open) = locked(&self.disk).create(name, len_bytes)?;
         effect.after(self.handle(file, open))

@@ -138,10 +138,11 @@ impl Survival for Chance {
 ///
 /// ```
 /// use log_wal::Storage;
+/// use log_wal::storage::Blocks;
 /// use log_wal::storage::sim::{EveryOutcome, SimStorage};
 ///
 /// let disk = SimStorage::new(7);
-/// let file = disk.create("a", 1024)?;
+/// let file = disk.create("a", 1024, Blocks::Written)?;
 /// file.sync()?;
 /// disk.sync_directory()?;
 /// file.write_at(0, &[1; 1024])?;

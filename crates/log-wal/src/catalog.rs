@@ -45,6 +45,14 @@ impl Catalog {
         Some(oldest)
     }
 
+    /// Takes in again what [`pop_before`](Self::pop_before) gave.
+    pub(crate) fn put_back(&self, oldest: SealedSegment) {
+        let mut sealed = self.write();
+        sealed.push_front(oldest);
+        // Release as in `push`.
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }

@@ -93,8 +93,13 @@ impl Shared {
         // As a leader, because the directory is the leader's.
         self.group.exclusively(|| {
             while let Some(segment) = self.catalog.pop_before(lsn) {
+                let removed = self.remove(&segment);
+                if let Err(CommitError::Refused { .. }) = &removed {
+                    // A later one must not go before it.
+                    self.catalog.put_back(segment);
+                }
+                removed?;
                 dropped += 1;
-                self.remove(&segment)?;
             }
             Ok(())
         })?;

@@ -64,8 +64,9 @@ impl Shared {
     fn begin_after(&self, predecessor: Predecessor) -> Result<(), CommitError> {
         let header = Header {
             log_uuid: self.log_uuid,
-            // Relaxed: nobody appends, our caller has the log to itself.
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            // Relaxed: nobody appends, our caller has the log to itself. Taken
+            // only if the file is made: then the log is opened again.
+            id: self.next_id.load(Ordering::Relaxed),
             salt: self.storage.random_u64(),
             base: predecessor.end,
             capacity_bytes: self.options.segment_bytes,

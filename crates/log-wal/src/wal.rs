@@ -278,7 +278,7 @@ impl Wal {
     /// # Errors
     ///
     /// See [`CommitError`]: [`CommitError::Refused`] if a file could not be
-    /// removed; the log begins behind it all the same until it is opened again.
+    /// removed; it is still part of the log, and so is what lies behind it.
     pub fn checkpoint(&self, lsn: Lsn) -> Result<usize, CommitError> {
         self.shared.checkpoint(lsn)
     }

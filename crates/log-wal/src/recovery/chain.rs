@@ -74,27 +74,29 @@ pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
     ignored_files.sort();
 
     let mut chain: Vec<Link> = Vec::with_capacity(names.len());
-    for name in names {
+    // From the newest back, because what a truncation discarded need not hang
+    // together any more.
+    let mut newest_kept = u64::MAX;
+    for name in names.into_iter().rev() {
         let link = open_link(storage, name)?;
-        while let Some(discarded) = chain.pop_if(|before| is_discarded(&before.header, &link)) {
-            leftovers.push(discarded.name.to_string());
+        if link.header.id > newest_kept {
+            leftovers.push(name.to_string());
+            continue;
         }
-        if let Some(before) = chain.last() {
-            check_tie(storage, before, &link)?;
+        if link.header.truncates {
+            newest_kept = link.header.predecessor.map_or(0, |kept| kept.id);
         }
         chain.push(link);
+    }
+    chain.reverse();
+    for (before, link) in chain.iter().zip(chain.iter().skip(1)) {
+        check_tie(storage, before, link)?;
     }
     Ok(Links {
         chain,
         leftovers,
         ignored_files,
     })
-}
-
-/// Whether a truncation, of which `link` is the new begin, discarded a segment.
-fn is_discarded(before: &Header, link: &Link) -> bool {
-    let kept = link.header.predecessor.map_or(0, |kept| kept.id);
-    link.header.truncates && before.id > kept
 }
 
 fn directory_error(storage: &dyn Storage, error: io::Error) -> OpenError {

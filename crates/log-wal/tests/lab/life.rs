@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use log_wal::storage::sim::{Failure, Fault, Operation, SimError};
-use log_wal::{AppendError, CommitError, Level, Lsn, Wal};
+use log_wal::{AppendError, CommitError, Level, Lsn, TruncateError, Wal};
 use rand::RngExt;
 
 use super::model::Model;
@@ -45,11 +45,10 @@ impl History {
                 End::ProcessDeath
             });
         };
-        let wal = Arc::new(wal);
-        if self.interleaved {
-            self.watch(&wal);
-        }
-        let worked = self.work(&wal);
+        let mut wal = Arc::new(wal);
+        self.model().opened(&wal);
+        self.watch(&wal);
+        let worked = self.work(&mut wal);
         self.disk.unwatch();
         let poisoned = worked?;
         let stats = wal.stats();
@@ -71,7 +70,10 @@ impl History {
             0..3 => (Operation::Sync, failure),
             3..5 => (Operation::Write, failure),
             5 => (Operation::SyncDirectory, failure),
-            6 => (Operation::Rename, failure),
+            6 => {
+                let naming = [Operation::Rename, Operation::Remove];
+                (naming[random.random_range(0..2)], failure)
+            }
             _ => (Operation::Create, Failure::Refused(SimError::Full)),
         };
         let calls = random.random_range(0..12);
@@ -86,6 +88,9 @@ impl History {
 
     /// While the disk works, somebody else appends.
     fn watch(&mut self, wal: &Arc<Wal>) {
+        if !self.interleaved {
+            return;
+        }
         let others = Others {
             wal: Arc::downgrade(wal),
             model: Arc::clone(&self.model),
@@ -105,7 +110,7 @@ impl History {
 
     /// Works until the power goes, the log stops, or there was enough.
     /// Returns whether it stopped.
-    fn work(&mut self, wal: &Wal) -> Result<bool, String> {
+    fn work(&mut self, wal: &mut Arc<Wal>) -> Result<bool, String> {
         let steps = self.random.random_range(0..60);
         for _ in 0..steps {
             let done = self.step(wal)?;
@@ -114,7 +119,7 @@ impl History {
                 Done::Well => {}
                 Done::Full => self.tally.disk_full += 1,
                 Done::Poisoned => {
-                    self.tally.poisoned += 1;
+                    self.tally.poisoned += u64::from(!self.disk.is_off());
                     self.stays_poisoned(wal)?;
                     return Ok(true);
                 }
@@ -123,20 +128,26 @@ impl History {
         Ok(false)
     }
 
-    fn step(&mut self, wal: &Wal) -> Result<Done, String> {
-        let outcome = match self.random.random_range(0..20) {
-            0..8 => self.append(wal),
-            8..11 => self.append_batch(wal),
-            11..14 => self.append_durable(wal),
-            14..16 => wal.flush().map(drop).map_err(AppendError::from),
-            16..18 => self.sync(wal)?,
-            18 => self.commit_some(wal),
-            _ => wal.rotate().map(drop),
+    fn step(&mut self, wal: &mut Arc<Wal>) -> Result<Done, String> {
+        let outcome = match self.random.random_range(0..40) {
+            0..16 => self.append(wal),
+            16..21 => self.append_batch(wal),
+            21..26 => self.append_durable(wal),
+            26..30 => wal.flush().map(drop).map_err(AppendError::from),
+            30..34 => self.sync(wal)?,
+            34..36 => self.commit_some(wal),
+            36..38 => wal.rotate().map(drop),
+            38 => self.checkpoint(wal).map_err(AppendError::from),
+            _ => self.truncate(wal)?,
         };
         match outcome {
             Ok(()) => Ok(Done::Well),
-            Err(AppendError::Commit(CommitError::StorageFull { .. })) => Ok(Done::Full),
-            Err(AppendError::Commit(CommitError::Poisoned { .. })) => Ok(Done::Poisoned),
+            Err(AppendError::Commit(error)) => match error {
+                CommitError::StorageFull { .. } => Ok(Done::Full),
+                CommitError::Refused { .. } => Ok(Done::Well),
+                CommitError::Poisoned { .. } => Ok(Done::Poisoned),
+                other => Err(format!("unexpected: {other}")),
+            },
             Err(other) => Err(format!("unexpected: {other}")),
         }
     }
@@ -203,6 +214,57 @@ impl History {
         let end = self.random.random_range(0..=wal.next_lsn().0 + 1);
         let level = [Level::Written, Level::Durable][self.random.random_range(0..2)];
         Ok(wal.commit(Lsn(end), level)?)
+    }
+
+    fn checkpoint(&mut self, wal: &Wal) -> Result<(), CommitError> {
+        let lsn = self.random.random_range(0..=wal.next_lsn().0);
+        let first_max = {
+            let mut model = self.model();
+            model.first_max = model.first_max.max(lsn as usize);
+            model.first_max
+        };
+        wal.checkpoint(Lsn(lsn))?;
+        let first = wal.first_lsn().0 as usize;
+        let mut model = self.model();
+        model.first_min = model.first_min.max(first.min(first_max));
+        Ok(())
+    }
+
+    fn truncate(&mut self, wal: &mut Arc<Wal>) -> Result<Result<(), AppendError>, String> {
+        // It needs the log to itself.
+        self.disk.unwatch();
+        let (first, next) = (wal.first_lsn().0, wal.next_lsn().0);
+        let end = self.random.random_range(first..=next);
+        self.model().cut = Some(end as usize);
+        let wal_mut = Arc::get_mut(wal).ok_or("somebody holds the log")?;
+        let outcome = match wal_mut.truncate_after(Lsn(end)) {
+            Ok(()) if end == next => {
+                self.model().cut = None;
+                Ok(())
+            }
+            Ok(()) => {
+                self.tally.truncations += 1;
+                self.model().truncate(end as usize);
+                Ok(())
+            }
+            Err(TruncateError::Read(_)) if self.disk.is_off() => {
+                self.model().cut = None;
+                Ok(())
+            }
+            Err(TruncateError::Commit(error)) => {
+                if !matches!(error, CommitError::Poisoned { .. }) {
+                    self.model().cut = None;
+                }
+                Err(error.into())
+            }
+            Err(TruncateError::Reopen(_)) => {
+                // Says why it stopped, like every call from now on.
+                wal.append(b"").map(drop)
+            }
+            Err(other) => return Err(format!("unexpected: {other}")),
+        };
+        self.watch(wal);
+        Ok(outcome)
     }
 
     /// After a failure nothing is acknowledged again.

@@ -43,6 +43,8 @@ pub(crate) struct Tally {
     pub disk_full: u64,
     /// Segments sealed.
     pub rotations: u64,
+    /// Times that records were discarded from the end by request.
+    pub truncations: u64,
 }
 
 impl AddAssign for Tally {
@@ -56,6 +58,7 @@ impl AddAssign for Tally {
         self.poisoned += other.poisoned;
         self.disk_full += other.disk_full;
         self.rotations += other.rotations;
+        self.truncations += other.truncations;
     }
 }
 

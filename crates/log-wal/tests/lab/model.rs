@@ -1,6 +1,6 @@
 //! What the log should hold: a vector, and what was promised of it.
 
-use log_wal::{Lsn, Watermarks};
+use log_wal::{Lsn, Wal, Watermarks};
 
 /// A record as the lab appends it: every one is unlike all others of its
 /// history, so that one which comes back is recognised.
@@ -17,6 +17,12 @@ pub(crate) struct Model {
     /// Records below this were acknowledged as written, or as durable.
     pub written_end: usize,
     pub durable_end: usize,
+    /// Records below `first_min` were dropped, those below `first_max` may
+    /// have been.
+    pub first_min: usize,
+    pub first_max: usize,
+    /// Where a truncation began to cut that has not returned.
+    pub cut: Option<usize>,
     made: u64,
 }
 
@@ -37,6 +43,13 @@ impl Model {
             *byte = id;
         }
         payload
+    }
+
+    /// What an open log shows is durable.
+    pub(crate) fn opened(&mut self, wal: &Wal) {
+        self.durable_end = wal.next_lsn().0 as usize;
+        self.first_min = wal.first_lsn().0 as usize;
+        self.first_max = self.first_min;
     }
 
     pub(crate) fn push(&mut self, payload: Vec<u8>, ends_batch: bool) {
@@ -75,9 +88,34 @@ impl Model {
         Ok(())
     }
 
+    /// The log ends here now; batches may be cut.
+    pub(crate) fn truncate(&mut self, end: usize) {
+        self.records.truncate(end);
+        if let Some(last) = self.records.last_mut() {
+            last.ends_batch = true;
+        }
+        self.written_end = end;
+        self.durable_end = end;
+        self.cut = None;
+    }
+
+    /// Whether the log may begin with this record.
+    pub(crate) fn check_first(&self, first: Lsn) -> Result<(), String> {
+        if (self.first_min..=self.first_max).contains(&(first.0 as usize)) {
+            return Ok(());
+        }
+        Err(format!(
+            "INV-F2: the log begins with {first}, where {} to {} may be",
+            self.first_min, self.first_max
+        ))
+    }
+
     /// Whether the log may have been found with this many records, of which
     /// `promised` had to be there.
     pub(crate) fn check_end(&self, count: usize, promised: usize) -> Result<(), String> {
+        if self.cut == Some(count) {
+            return Ok(());
+        }
         if count < promised {
             return Err(format!(
                 "INV-W1: {promised} records were acknowledged, {count} are there"
@@ -108,12 +146,15 @@ impl Model {
     }
 
     /// The log goes on from here. Returns how many records are gone.
-    pub(crate) fn found(&mut self, count: usize, on_medium: bool) -> usize {
+    pub(crate) fn found(&mut self, first: Lsn, count: usize, on_medium: bool) -> usize {
         let discarded = self.records.len() - count;
-        self.records.truncate(count);
-        self.written_end = count;
+        let durable_end = self.durable_end.min(count);
+        self.truncate(count);
+        self.first_max = first.0 as usize;
         if on_medium {
-            self.durable_end = count;
+            self.first_min = first.0 as usize;
+        } else {
+            self.durable_end = durable_end;
         }
         discarded
     }

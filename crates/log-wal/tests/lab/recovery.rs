@@ -13,10 +13,16 @@ impl History {
     /// for the next life to open it again.
     pub(super) fn recover(&mut self, end: End) -> Result<(), String> {
         let found = self.disk.process_death();
-        let count = match self.open(&found)? {
-            Some(wal) => self.compare(&wal, end)?,
-            None => 0,
-        };
+        let wal = self.open(&found)?;
+        let (first, count) = (wal.first_lsn(), self.compare(&wal, end)?);
+        let mut end = end;
+        if end == End::ProcessDeath && self.model().cut.is_some() {
+            // Only an opening settles on which side of a truncation it is.
+            found.power_off_at(0);
+            drop(wal);
+            self.disk = found.process_death();
+            end = End::Close;
+        }
         if self.random.random_bool(0.1) {
             self.compare_reader(count)?;
         }
@@ -26,18 +32,16 @@ impl History {
         // Of what a dead process wrote nothing is durable before the next one
         // has opened the log.
         let on_medium = end != End::ProcessDeath;
-        let discarded = self.model().found(count, on_medium);
+        let discarded = self.model().found(first, count, on_medium);
         self.tally.discarded += discarded as u64;
         Ok(())
     }
 
     /// A log that was crashed, and not rotten, always opens.
-    fn open(&mut self, disk: &SimStorage) -> Result<Option<Wal>, String> {
+    fn open(&mut self, disk: &SimStorage) -> Result<Wal, String> {
         let options = self.options();
-        match Wal::with_storage(Arc::new(disk.clone()), options) {
-            Ok(wal) => Ok(Some(wal)),
-            Err(refusal) => Err(format!("refused without damage: {refusal}")),
-        }
+        Wal::with_storage(Arc::new(disk.clone()), options)
+            .map_err(|refusal| format!("refused without damage: {refusal}"))
     }
 
     fn compare(&mut self, wal: &Wal, end: End) -> Result<usize, String> {
@@ -53,7 +57,8 @@ impl History {
         if end == End::Close && torn {
             return Err("a closed log has a torn tail".to_owned());
         }
-        let mut seen = 0;
+        model.check_first(wal.first_lsn())?;
+        let mut seen = wal.first_lsn().0;
         for record in wal.iter() {
             let record = record.map_err(|error| format!("reading: {error}"))?;
             model.check_record(record.lsn(), record.payload())?;
@@ -65,7 +70,7 @@ impl History {
         if seen as usize != count {
             return Err(format!("INV-W3: {seen} of {count} records can be read"));
         }
-        let acknowledged = model.durable_end as u64;
+        let acknowledged = model.durable_end.saturating_sub(model.first_max) as u64;
         drop(model);
         self.tally.acknowledged += acknowledged;
         Ok(count)
@@ -123,6 +128,7 @@ impl History {
         again(shown, sure, possible)?;
         let model = self.model();
         model.check_end(shown, model.durable_end)?;
+        model.check_first(wal.first_lsn())?;
         for record in wal.iter() {
             let record = record.map_err(|error| format!("reading: {error}"))?;
             model.check_record(record.lsn(), record.payload())?;

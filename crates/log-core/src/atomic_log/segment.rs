@@ -78,7 +78,6 @@ struct WriterSide<T> {
     next_pinned: UnsafeCell<Option<SegmentRef<T>>>,
     /// Next in the list of all segments of the log.
     allocated_before: Option<SegmentRef<T>>,
-    values: NonNull<T>,
     witness: Witness,
 }
 
@@ -87,7 +86,6 @@ struct WriterSide<T> {
 pub(super) struct Shape {
     pub(super) capacity: usize,
     layout: Layout,
-    values_at: usize,
 }
 
 impl Shape {
@@ -96,11 +94,8 @@ impl Shape {
     pub(super) fn new<T>(capacity: usize) -> Option<Self> {
         let values = Layout::array::<T>(capacity).ok()?;
         let (layout, values_at) = Layout::new::<Segment<T>>().extend(values).ok()?;
-        Some(Self {
-            capacity,
-            layout,
-            values_at,
-        })
+        debug_assert_eq!(values_at, SegmentRef::<T>::VALUES_AT);
+        Some(Self { capacity, layout })
     }
 
     /// Ends the program as any allocation does that finds no memory.
@@ -110,15 +105,16 @@ impl Shape {
 }
 
 impl<T> SegmentRef<T> {
+    /// How many bytes into a segment its values begin. A constant, so that
+    /// their address is known without a look at memory that the writer writes.
+    const VALUES_AT: usize = size_of::<Segment<T>>().next_multiple_of(align_of::<T>());
+
     /// A free segment in new memory, or `None` if there is none to be had.
     pub(super) fn allocate(shape: &Shape, allocated_before: Option<Self>) -> Option<Self> {
         // SAFETY: not empty, because a `Segment` is part of the layout.
         let memory = unsafe { alloc::alloc(shape.layout) };
-        let memory = NonNull::new(memory)?;
-        // SAFETY: `values_at` lies inside the layout, or at its end.
-        let values = unsafe { memory.add(shape.values_at) };
-        let segment = memory.cast::<Segment<T>>();
-        let free = Segment::free(values.cast(), shape.capacity, allocated_before);
+        let segment = NonNull::new(memory)?.cast::<Segment<T>>();
+        let free = Segment::free(shape.capacity, allocated_before);
         // SAFETY: the layout begins with room for a `Segment`, aligned for it.
         unsafe { segment.write(free) };
         Some(Self(segment))
@@ -135,6 +131,48 @@ impl<T> SegmentRef<T> {
         unsafe { self.0.drop_in_place() };
         // SAFETY: allocated with this layout, and given back once.
         unsafe { alloc::dealloc(self.0.as_ptr().cast(), shape.layout) };
+    }
+
+    /// Drops all values and leaves none. If one of them panics as it drops,
+    /// the others are dropped all the same.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else can see the values any more.
+    pub(super) unsafe fn drop_values(self) {
+        let side = &self.writer.0;
+        // Relaxed, both: whoever may drop has taken the segment over already.
+        let count = side.published.load(Ordering::Relaxed);
+        side.published.store(0, Ordering::Relaxed);
+        side.witness.write(witnessed(&(0..count)));
+        let values = NonNull::slice_from_raw_parts(self.values_start(), count);
+        // SAFETY:
+        // - initialised: as many as were published;
+        // - once: the count is gone already, also when a drop panics;
+        // - unseen: says the caller.
+        unsafe { values.drop_in_place() };
+    }
+
+    /// Where the values begin.
+    #[inline]
+    pub(super) fn values_start(self) -> NonNull<T> {
+        // SAFETY: inside the segment's allocation, or at its end.
+        let values = unsafe { self.0.byte_add(Self::VALUES_AT) };
+        values.cast()
+    }
+
+    /// Brings the memory of a value near, whether or not it is written yet.
+    #[inline(always)]
+    pub(super) fn prefetch(self, index: usize) {
+        let value = self.values_start().as_ptr().wrapping_add(index);
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint that reads nothing, wherever it points.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(value.cast()) };
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _no_such_hint = value;
     }
 
     pub(super) fn as_ptr(self) -> *mut Segment<T> {
@@ -157,10 +195,9 @@ impl<T> SegmentRef<T> {
     where
         T: 'a,
     {
-        let side = &self.writer.0;
-        side.witness.read(witnessed(&range));
+        self.writer.0.witness.read(witnessed(&range));
         // SAFETY: published values lie inside the segment.
-        let first = unsafe { side.values.add(range.start) };
+        let first = unsafe { self.values_start().add(range.start) };
         // SAFETY:
         // - initialised: published values are, and the caller saw that;
         // - unchanging: the writer writes only above what is published, and
@@ -170,7 +207,7 @@ impl<T> SegmentRef<T> {
 }
 
 impl<T> Segment<T> {
-    fn free(values: NonNull<T>, capacity: usize, allocated_before: Option<SegmentRef<T>>) -> Self {
+    fn free(capacity: usize, allocated_before: Option<SegmentRef<T>>) -> Self {
         Self {
             readers: Padded(ReaderSide {
                 pins: Pins::new(),
@@ -183,7 +220,6 @@ impl<T> Segment<T> {
                 next: UnsafeCell::new(None),
                 next_pinned: UnsafeCell::new(None),
                 allocated_before,
-                values,
                 witness: Witness::new(capacity * WITNESSED_BYTES),
             }),
         }
@@ -209,35 +245,10 @@ impl<T> Segment<T> {
         self.writer.0.published.store(values, Ordering::Release);
     }
 
-    /// Where the values begin, for the writer.
-    pub(super) fn values_start(&self) -> NonNull<T> {
-        self.writer.0.values
-    }
-
     /// Tells a model checker that the writer writes these values.
     #[inline(always)]
     pub(super) fn witness_write(&self, range: Range<usize>) {
         self.writer.0.witness.write(witnessed(&range));
-    }
-
-    /// Drops all values and leaves none. If one of them panics as it drops,
-    /// the others are dropped all the same.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else can see the values any more.
-    pub(super) unsafe fn drop_values(&self) {
-        let side = &self.writer.0;
-        // Relaxed, both: whoever may drop has taken the segment over already.
-        let count = side.published.load(Ordering::Relaxed);
-        side.published.store(0, Ordering::Relaxed);
-        side.witness.write(witnessed(&(0..count)));
-        let values = NonNull::slice_from_raw_parts(side.values, count);
-        // SAFETY:
-        // - initialised: as many as were published;
-        // - once: the count is gone already, also when a drop panics;
-        // - unseen: says the caller.
-        unsafe { values.drop_in_place() };
     }
 
     /// What the segment is in its present life.

@@ -1,19 +1,6 @@
 //! The first word of a cell: what it is, how long it is, and whether it is
 //! there yet.
 //!
-//! ```text
-//!  bit  0                          28    30  31  32         40                    63
-//!       +--------------------------+-----+---+---+----------+---------------------+
-//!       | payload bytes            |state| B | E | kind     | tag                 |
-//!       +--------------------------+-----+---+---+----------+---------------------+
-//!        28 bits                    2     1   1   8          24
-//! ```
-//!
-//! `B` and `E` mark the first and the last record of an atomic batch; a record
-//! on its own has both. The highest bit of `kind` says that the cell carries
-//! no record and takes no number. Everything else in `kind`, and all of `tag`,
-//! belongs to the layer above.
-//!
 //! A cell is this word, a second word that is the caller's own, the payload,
 //! and zeros up to the next multiple of eight bytes.
 
@@ -52,7 +39,20 @@ pub enum CellState {
     Void = 3,
 }
 
-/// The first word of a cell, see the [module's drawing](self).
+/// The first word of a cell.
+///
+/// ```text
+///  bit  0                          28    30  31  32         40                    63
+///       +--------------------------+-----+---+---+----------+---------------------+
+///       | payload bytes            |state| B | E | kind     | tag                 |
+///       +--------------------------+-----+---+---+----------+---------------------+
+///        28 bits                    2     1   1   8          24
+/// ```
+///
+/// `B` and `E` mark the first and the last record of an atomic batch; a record
+/// on its own has both. The highest bit of `kind` says that the cell carries
+/// no record and takes no number. Everything else in `kind`, and all of `tag`,
+/// belongs to the layer above.
 ///
 /// ```
 /// use log_core::{CellState, Word};

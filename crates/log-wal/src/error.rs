@@ -168,7 +168,7 @@ impl fmt::Display for Damage {
         }
         write!(
             f,
-            ": {} (recovery case {}); restore the file from a copy, or `strata verify` for a full list",
+            ": {} (recovery case {}); restore the file from a copy",
             self.reason, self.row
         )
     }

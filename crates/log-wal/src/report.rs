@@ -70,7 +70,7 @@ impl fmt::Display for TailState {
                 ..
             } => write!(
                 f,
-                "torn tail cut at record {lsn}: {bytes} bytes from byte {position} of {} were never durable (recovery case {row})",
+                "torn tail cut at record {lsn}: {bytes} bytes from byte {position} of {} were being written, and nothing proves that they were durable (recovery case {row})",
                 path.display()
             ),
         }

@@ -30,9 +30,9 @@
 //! predecessor counts, and so both proves a loss (the predecessor has less) and
 //! cuts (it has more).
 
-use log_core::Lsn;
+use log_core::{CELL_ALIGN_BYTES, CELL_HEADER_BYTES, Lsn};
 
-use super::u64_at;
+use super::{FIRST_POSITION, SEAL_BYTES, u64_at};
 
 /// The version that this build writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -45,6 +45,9 @@ const TRUNCATES: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"STRATALG";
 const CRC_AT: usize = 88;
+
+/// No segment is smaller than its headers and its seal.
+const SEGMENT_BYTES_LEAST: u64 = FIRST_POSITION + SEAL_BYTES as u64;
 
 /// The segment that came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +156,23 @@ impl Header {
         }
     }
 
+    /// Whether its fields can all be true: there is room for a seal, numbers for
+    /// all records that fit, and the predecessor ends where this one begins.
+    fn is_consistent(&self) -> bool {
+        let records_max = self.capacity_bytes / CELL_HEADER_BYTES as u64;
+        self.id > 0
+            && self.capacity_bytes >= SEGMENT_BYTES_LEAST
+            && self.base.checked_add(records_max).is_some()
+            && self.predecessor.is_none_or(|predecessor| {
+                predecessor.end == self.base
+                    && predecessor.id < self.id
+                    && predecessor.end_position >= FIRST_POSITION
+                    && predecessor
+                        .end_position
+                        .is_multiple_of(CELL_ALIGN_BYTES as u64)
+            })
+    }
+
     fn from_fields(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let number = |index: usize| u64_at(bytes, 32 + 8 * index);
         let flags = u32::from_le_bytes(*bytes[12..].first_chunk()?);
@@ -172,8 +192,7 @@ impl Header {
             truncates: flags & TRUNCATES != 0,
             predecessor: (predecessor.id != 0).then_some(predecessor),
         };
-        let consistent = predecessor.end == base && header.id > predecessor.id;
-        (consistent && flags & !(RECYCLED | TRUNCATES) == 0).then_some(header)
+        (flags & !(RECYCLED | TRUNCATES) == 0 && header.is_consistent()).then_some(header)
     }
 }
 
@@ -187,13 +206,13 @@ mod tests {
             id: 0x0201,
             salt: 0x0403,
             base: Lsn(0x0605),
-            capacity_bytes: 0x0807,
+            capacity_bytes: 0x0008_0807,
             recycled: true,
             truncates: true,
             predecessor: Some(Predecessor {
                 id: 0x00FF,
                 end: Lsn(0x0605),
-                end_position: 0x0C0B,
+                end_position: 0x0C08_0B08,
             }),
         }
     }
@@ -208,7 +227,7 @@ mod tests {
         assert_eq!(bytes[32..40], [1, 2, 0, 0, 0, 0, 0, 0], "id");
         assert_eq!(bytes[40..48], [3, 4, 0, 0, 0, 0, 0, 0], "salt");
         assert_eq!(bytes[48..56], [5, 6, 0, 0, 0, 0, 0, 0], "base");
-        assert_eq!(bytes[56..64], [7, 8, 0, 0, 0, 0, 0, 0], "capacity");
+        assert_eq!(bytes[56..64], [7, 8, 8, 0, 0, 0, 0, 0], "capacity");
         assert_eq!(
             bytes[64..72],
             [0xFF, 0, 0, 0, 0, 0, 0, 0],
@@ -221,7 +240,7 @@ mod tests {
         );
         assert_eq!(
             bytes[80..88],
-            [0x0B, 0x0C, 0, 0, 0, 0, 0, 0],
+            [8, 0x0B, 8, 0x0C, 0, 0, 0, 0],
             "predecessor's end position"
         );
         assert_eq!(

@@ -15,12 +15,12 @@ const LOCK: &str = "LOCK";
 /// What a file is called until it is whole.
 const TEMPORARY: &str = ".new";
 
-/// A segment file with a whole header.
+/// A segment file with a whole header. Not kept open: there may be more
+/// segments than a process may have files.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub name: SegmentName,
     pub header: Header,
-    pub file: Box<dyn SegmentFile>,
     pub file_bytes: u64,
 }
 
@@ -140,7 +140,6 @@ fn open_link(storage: &dyn Storage, name: SegmentName) -> Result<Link, OpenError
     Ok(Link {
         name,
         header,
-        file,
         file_bytes,
     })
 }

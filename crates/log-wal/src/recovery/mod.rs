@@ -126,7 +126,9 @@ pub(crate) fn examine(storage: &dyn Storage, verify: Verify) -> Result<Examined,
 fn examine_newest(storage: &dyn Storage, link: &Link) -> Result<(Active, bool), OpenError> {
     let header = link.header;
     let path = storage.path(&link.name.to_string());
-    let mut region = read_region(link.file.as_ref(), header.capacity_bytes, link.file_bytes)
+    let opened = storage.open(&link.name.to_string(), false);
+    let mut region = opened
+        .and_then(|file| read_region(file.as_ref(), header.capacity_bytes, link.file_bytes))
         .map_err(|error| OpenError::io(READ, &path, error))?;
     let bytes = &*region.bytes_mut();
     let key = FrameKey::new(header.salt);
@@ -208,13 +210,15 @@ fn examine_older(
         lsn: successor.base,
         position,
     };
-    let has_seal = has_seal(link.file.as_ref(), &header, end).map_err(unreadable)?;
+    let file = storage.open(&link.name.to_string(), false);
+    let file = file.map_err(unreadable)?;
+    let has_seal = has_seal(file.as_ref(), &header, end).map_err(unreadable)?;
     let sealed = has_seal || successor.truncates;
     let trusted = sealed && verify == Verify::Tail;
     let whole = if trusted {
         None
     } else {
-        Some(read_prefix(link.file.as_ref(), header.salt, header.base, end).map_err(unreadable)?)
+        Some(read_prefix(file.as_ref(), header.salt, header.base, end).map_err(unreadable)?)
     };
     // By frames, because a truncation may have cut a batch.
     let reaches = |whole: &Prefix| whole.frames_end == end;

@@ -1,0 +1,132 @@
+//! Files that nobody wrote by accident: whole checksums over impossible claims.
+
+mod common;
+
+use common::{Files, append, try_open, try_open_read_only};
+use log_wal::format::{FrameKey, Header, HeaderFault, Predecessor};
+use log_wal::{Lsn, MemStorage, OpenError, WalReader};
+
+const CAPACITY: usize = 16 << 10;
+
+fn header() -> Header {
+    Header {
+        log_uuid: [7; 16],
+        id: 1,
+        salt: 5,
+        base: Lsn(0),
+        capacity_bytes: CAPACITY as u64,
+        recycled: false,
+        truncates: false,
+        predecessor: None,
+    }
+}
+
+fn segment(header: Header) -> (String, Vec<u8>) {
+    let mut bytes = vec![0; CAPACITY];
+    for copy in [0, 4096] {
+        bytes[copy..copy + 92].copy_from_slice(&header.encode());
+    }
+    (header.name().to_string(), bytes)
+}
+
+fn refused(files: &Files) {
+    let opened = try_open(files);
+    assert!(matches!(opened, Err(OpenError::Damaged(_))), "{opened:?}");
+    let opened = try_open_read_only(files);
+    assert!(matches!(opened, Err(OpenError::Damaged(_))), "{opened:?}");
+}
+
+#[test]
+fn a_header_that_cannot_be_true_is_damage() {
+    let headers = [
+        Header {
+            base: Lsn(u64::MAX - 100),
+            ..header()
+        },
+        Header {
+            capacity_bytes: 8,
+            ..header()
+        },
+        Header { id: 0, ..header() },
+    ];
+    for impossible in headers {
+        let (name, bytes) = segment(impossible);
+        assert_eq!(Header::decode(&bytes[..92]), Err(HeaderFault::Damaged));
+        refused(&[(name, bytes)].into());
+    }
+}
+
+#[test]
+fn a_predecessor_that_ends_inside_of_its_headers_is_damage() {
+    for end_position in [0, 104, 8188, 8193] {
+        let (name, mut bytes) = segment(header());
+        let seal = FrameKey::new(5).seal(end_position, Lsn(0));
+        bytes[end_position as usize..][..seal.len()].copy_from_slice(&seal);
+        let successor = Header {
+            id: 2,
+            salt: 6,
+            predecessor: Some(Predecessor {
+                id: 1,
+                end: Lsn(0),
+                end_position,
+            }),
+            ..header()
+        };
+        refused(&[(name, bytes), segment(successor)].into());
+    }
+}
+
+#[test]
+fn lengths_that_overlap_do_not_make_the_search_for_frames_long() {
+    // Each place claims a frame that reaches to the end: a checksum over each
+    // would be 2^37 bytes.
+    let capacity = 4 << 20;
+    let (name, mut bytes) = segment(Header {
+        capacity_bytes: capacity as u64,
+        ..header()
+    });
+    bytes.resize(capacity, 0);
+    for at in (8192..capacity).step_by(16) {
+        let word = (capacity - at - 16) as u64 | 2 << 28 | 3 << 30 | 5 << 40;
+        bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
+    }
+    let files: Files = [(name, bytes)].into();
+    assert_eq!(try_open_read_only(&files).unwrap().next_lsn(), Lsn(0));
+}
+
+#[test]
+fn removals_of_a_truncation_may_reach_the_disk_in_any_order() {
+    let storage = MemStorage::new();
+    let mut wal = common::open(&storage);
+    for lsn in 0..5 {
+        append(&wal, lsn, lsn + 1);
+        if lsn < 4 {
+            wal.rotate().unwrap();
+        }
+    }
+    wal.sync().unwrap();
+    let before = storage.files();
+    wal.truncate_after(Lsn(1)).unwrap();
+    drop(wal);
+    let after = storage.files();
+    let discarded: Vec<_> = before
+        .keys()
+        .filter(|name| !after.contains_key(*name))
+        .collect();
+    assert!(discarded.len() >= 3);
+    for kept in 0..1_u32 << discarded.len() {
+        let mut files = after.clone();
+        for (index, name) in discarded.iter().enumerate() {
+            if kept >> index & 1 != 0 {
+                files.insert((*name).clone(), before[*name].clone());
+            }
+        }
+        assert_eq!(
+            try_open(&files).unwrap().next_lsn(),
+            Lsn(1),
+            "kept {kept:b}"
+        );
+        let reader: WalReader = try_open_read_only(&files).unwrap();
+        assert_eq!(reader.next_lsn(), Lsn(1), "kept {kept:b}");
+    }
+}

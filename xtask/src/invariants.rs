@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::markdown::{Part, parts};
 use crate::metadata;
 use crate::source::{self, Source};
-use crate::{Outcome, no_arguments, workspace};
+use crate::{Outcome, no_arguments, none_left, workspace};
 
 const DOCUMENT: &str = "INVARIANTS.md";
 const PREFIX: &str = "INV-";
@@ -35,11 +35,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         ));
         problems.extend(lost_names(invariant, &sources));
     }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("\n  {}", problems.join("\n  ")))
-    }
+    none_left(&problems)
 }
 
 /// Every file of the crates and of the benchmarks, and the one check of ours

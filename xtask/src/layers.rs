@@ -6,7 +6,7 @@
 
 use crate::metadata::{self, Dependency, Kind, Package};
 use crate::source::{self, Source};
-use crate::{Outcome, no_arguments};
+use crate::{Outcome, no_arguments, none_left};
 
 /// What a crate under `crates/` may see and do.
 struct Layer {
@@ -105,11 +105,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         problems.extend(habits(layer, package, &source::of_package(package)?));
         println!("{}", summary(layer, package));
     }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("\n  {}", problems.join("\n  ")))
-    }
+    none_left(&problems)
 }
 
 /// One line on what a crate depends on.

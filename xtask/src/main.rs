@@ -17,6 +17,7 @@ mod workspace;
 
 mod bench;
 mod ci;
+mod crash;
 mod doc;
 mod invariants;
 mod layers;
@@ -50,6 +51,7 @@ const TASKS: &[Task] = &[
     Task { name: "invariants",       arguments: "",                                  what: "who states, keeps and checks each INV",               run: invariants::run },
     Task { name: "loom",             arguments: "",                                  what: "every thread schedule of the models, to a bound",     run: loom::run },
     Task { name: "shuttle",          arguments: "",                                  what: "random thread schedules of larger scenarios",         run: shuttle::run },
+    Task { name: "crash",            arguments: "[--states N] [--seed S]",           what: "so many states after crashes of log-wal",             run: crash::run },
     Task { name: "mutate-orderings", arguments: "[--file PART] [--jobs N] [--list]", what: "weakens each memory ordering: what notices?",         run: mutate_orderings::run },
     Task { name: "readme",           arguments: "[main-job|test]",                   what: "the README's quick start: show it, or run a part",    run: readme::run },
     Task { name: "round-trip",       arguments: "[FILE..]",                          what: "ingest files, cat them back, compare, verify",        run: round_trip::run },
@@ -95,6 +97,14 @@ fn no_arguments(arguments: &[String]) -> Outcome {
     match arguments.first() {
         None => Ok(()),
         Some(argument) => Err(format!("takes no arguments, got `{argument}`")),
+    }
+}
+
+/// Fails with all problems that were found, one a line.
+fn none_left(problems: &[String]) -> Outcome {
+    match problems {
+        [] => Ok(()),
+        problems => Err(format!("\n  {}", problems.join("\n  "))),
     }
 }
 

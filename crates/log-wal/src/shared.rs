@@ -1,5 +1,6 @@
 //! What a log's handle and its readers share.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,12 +109,18 @@ impl Shared {
 
     /// Removes a segment's file, durably.
     fn remove(&self, segment: &SealedSegment) -> Result<(), CommitError> {
-        let removed = self.storage.remove(&segment.name.to_string());
-        removed.map_err(|error| CommitError::Refused {
-            action: "remove",
-            path: segment.path.clone(),
-            source: Arc::new(error),
-        })?;
+        match self.storage.remove(&segment.name.to_string()) {
+            Ok(()) => {}
+            // By an attempt that was said to have failed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(CommitError::Refused {
+                    action: "remove",
+                    path: segment.path.clone(),
+                    source: Arc::new(error),
+                });
+            }
+        }
         let synced = self.storage.sync_directory();
         synced.map_err(|error| CommitError::Poisoned {
             path: self.storage.path(""),
@@ -129,7 +136,7 @@ impl Shared {
             path: self.storage.path(""),
             action: "go on in",
             first_unsure: self.progress.durable_end.get(),
-            source: Arc::new(std::io::Error::other(error.to_string())),
+            source: Arc::new(io::Error::other(error.to_string())),
         };
         // Fails by what it is told to fail with.
         let _poisoned = self.group.exclusively(|| Err(poison()));

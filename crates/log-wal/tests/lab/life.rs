@@ -66,14 +66,12 @@ impl History {
             Failure::DoneAll(io),
             Failure::PagesLost,
         ][random.random_range(0..4)];
-        let (operation, failure) = match random.random_range(0..8) {
+        let (operation, failure) = match random.random_range(0..9) {
             0..3 => (Operation::Sync, failure),
             3..5 => (Operation::Write, failure),
             5 => (Operation::SyncDirectory, failure),
-            6 => {
-                let naming = [Operation::Rename, Operation::Remove];
-                (naming[random.random_range(0..2)], failure)
-            }
+            6 => (Operation::Rename, failure),
+            7 => (Operation::Remove, Failure::Refused(io)),
             _ => (Operation::Create, Failure::Refused(SimError::Full)),
         };
         let calls = random.random_range(0..12);

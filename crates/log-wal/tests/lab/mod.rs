@@ -12,6 +12,7 @@ mod life;
 mod model;
 mod recovery;
 
+use std::fmt;
 use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,6 +46,33 @@ pub(crate) struct Tally {
     pub rotations: u64,
     /// Times that records were discarded from the end by request.
     pub truncations: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = [
+            (self.states, "crash states"),
+            (
+                self.power_losses,
+                "of them by power loss, the others by process death",
+            ),
+            (self.second_crashes, "of them while recovering from another"),
+            (self.acknowledged, "acknowledged records looked for"),
+            (
+                self.discarded,
+                "records discarded that were not acknowledged",
+            ),
+            (self.torn_tails, "torn tails cut"),
+            (self.rotations, "segments sealed"),
+            (self.truncations, "truncations by request"),
+            (self.poisoned, "logs poisoned by a fault"),
+            (self.disk_full, "calls that found the disk full"),
+        ];
+        for (count, what) in lines {
+            writeln!(f, "{count:>12} {what}")?;
+        }
+        Ok(())
+    }
 }
 
 impl AddAssign for Tally {

@@ -2,7 +2,7 @@
 //!
 //! The *floors* are what no log can do without: the copy itself, and one shared
 //! counter that every writer must move. All cases write into memory that is
-//! warm: three regions that go round. With several writers a time is that of
+//! warm: two regions that go round. With several writers a time is that of
 //! the whole group divided by its records, so that perfect scaling halves it.
 
 use std::convert::Infallible;
@@ -134,7 +134,7 @@ fn floors(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for payload_bytes in PAYLOADS_BYTES {
         let payload = vec![7; payload_bytes];
-        let mut memory = vec![1; 3 * REGION_BYTES];
+        let mut memory = vec![1; 2 * REGION_BYTES];
         let (cell, mut at) = (cell_bytes(payload_bytes), 0);
         group.bench_function(BenchmarkId::new("copy", payload_bytes), |bencher| {
             bencher.iter(|| {

@@ -134,7 +134,9 @@ fn floors(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for payload_bytes in PAYLOADS_BYTES {
         let payload = vec![7; payload_bytes];
-        let mut memory = vec![1; 2 * REGION_BYTES];
+        let mut region = Region::heap(2 * REGION_BYTES).expect("memory for a region");
+        let memory = region.bytes_mut();
+        memory.fill(1);
         let (cell, mut at) = (cell_bytes(payload_bytes), 0);
         group.bench_function(BenchmarkId::new("copy", payload_bytes), |bencher| {
             bencher.iter(|| {
@@ -144,7 +146,7 @@ fn floors(criterion: &mut Criterion) {
                 memory[at + CELL_HEADER_BYTES..at + cell].copy_from_slice(black_box(&payload));
                 at += cell;
             });
-            black_box(&memory);
+            black_box(&*memory);
         });
     }
     for writers in WRITERS {

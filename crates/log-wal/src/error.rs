@@ -206,8 +206,8 @@ pub enum AppendError {
         bytes: u64,
     },
 
-    /// The record numbers of this log are used up.
-    #[error("the record numbers of this log are used up")]
+    /// The record numbers of this log, or the ids of its segments, are used up.
+    #[error("the record numbers or segment ids of this log are used up")]
     NumbersExhausted,
 
     /// The log could not write. For [`append`](crate::Wal::append): not

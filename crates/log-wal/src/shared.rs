@@ -178,6 +178,7 @@ impl Shared {
         capacity_bytes: u64,
     ) -> Result<NextSegment<impl FnOnce(SegmentEnd) -> SegmentMeta>, AppendError> {
         self.wait_for_backlog()?;
+        self.unused_id().ok_or(AppendError::NumbersExhausted)?;
         let region = self.regions.take(capacity_bytes);
         let region = region.ok_or(AppendError::OutOfMemory {
             bytes: capacity_bytes,
@@ -205,6 +206,15 @@ impl Shared {
             first_position: FIRST_POSITION as usize,
             open,
         })
+    }
+
+    /// The id of the next segment. The last one there is stays unused: only a
+    /// file that was made to claim so comes near it.
+    pub(crate) fn unused_id(&self) -> Option<u64> {
+        // Relaxed: it changes under the tail's roll lock, which our callers
+        // hold, or have the log to themselves.
+        let id = self.next_id.load(Ordering::Relaxed);
+        (id < u64::MAX).then_some(id)
     }
 
     /// Keeps memory bounded: when too many full segments wait for the disk, so

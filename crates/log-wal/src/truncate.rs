@@ -6,11 +6,12 @@
 //! so who still reads it reads what was there, and nothing of it can come back
 //! (`INV-W8`). Then the log is opened again, on the spot.
 
-use std::sync::atomic::Ordering;
+use std::io;
+use std::sync::Arc;
 
 use log_core::Lsn;
 
-use crate::error::{CommitError, TruncateError};
+use crate::error::{AppendError, CommitError, TruncateError};
 use crate::file_scan::FileScan;
 use crate::format::{Header, Predecessor};
 use crate::options::{Level, Verify};
@@ -62,11 +63,15 @@ impl Shared {
     }
 
     fn begin_after(&self, predecessor: Predecessor) -> Result<(), CommitError> {
+        let id = self.unused_id().ok_or_else(|| CommitError::Refused {
+            action: "begin a segment in",
+            path: self.storage.path(""),
+            source: Arc::new(io::Error::other(AppendError::NumbersExhausted)),
+        })?;
         let header = Header {
             log_uuid: self.log_uuid,
-            // Relaxed: nobody appends, our caller has the log to itself. Taken
-            // only if the file is made: then the log is opened again.
-            id: self.next_id.load(Ordering::Relaxed),
+            // Taken only if the file is made: then the log is opened again.
+            id,
             salt: self.storage.random_u64(),
             base: predecessor.end,
             capacity_bytes: self.options.segment_bytes,

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Files, append, try_open, try_open_read_only};
 use log_wal::format::{FrameKey, Header, HeaderFault, Predecessor};
-use log_wal::{Lsn, MemStorage, OpenError, WalReader};
+use log_wal::{AppendError, CommitError, Lsn, MemStorage, OpenError, TruncateError, WalReader};
 
 const CAPACITY: usize = 16 << 10;
 
@@ -48,12 +48,53 @@ fn a_header_that_cannot_be_true_is_damage() {
             ..header()
         },
         Header { id: 0, ..header() },
+        // There must be an id for the next segment.
+        Header {
+            id: u64::MAX,
+            ..header()
+        },
     ];
     for impossible in headers {
         let (name, bytes) = segment(impossible);
         assert_eq!(Header::decode(&bytes[..92]), Err(HeaderFault::Damaged));
         refused(&[(name, bytes)].into());
     }
+}
+
+#[test]
+fn a_predecessors_end_is_this_base_also_where_there_is_none() {
+    let mut bytes = header().encode();
+    bytes[72] = 1;
+    let crc = crc32fast::hash(&bytes[..88]);
+    bytes[88..].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(Header::decode(&bytes), Err(HeaderFault::Damaged));
+}
+
+#[test]
+fn a_log_whose_ids_are_used_up_can_be_read_and_takes_what_fits() {
+    let last = Header {
+        id: u64::MAX - 1,
+        ..header()
+    };
+    let files: Files = [segment(last)].into();
+    let mut wal = try_open(&files).unwrap();
+    append(&wal, 0, 2);
+    let refused = wal.rotate();
+    assert!(
+        matches!(refused, Err(AppendError::NumbersExhausted)),
+        "{refused:?}"
+    );
+    let refused = wal.truncate_after(Lsn(1));
+    assert!(
+        matches!(
+            refused,
+            Err(TruncateError::Commit(CommitError::Refused { .. }))
+        ),
+        "{refused:?}"
+    );
+    append(&wal, 2, 3);
+    assert_eq!(common::count_of_prefix(wal.iter()), 3);
+    wal.close().unwrap();
 }
 
 #[test]

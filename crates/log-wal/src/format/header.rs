@@ -157,10 +157,11 @@ impl Header {
     }
 
     /// Whether its fields can all be true: there is room for a seal, numbers for
-    /// all records that fit, and the predecessor ends where this one begins.
+    /// all records that fit, an id for the next segment, and the predecessor
+    /// ends where this one begins.
     fn is_consistent(&self) -> bool {
         let records_max = self.capacity_bytes / CELL_HEADER_BYTES as u64;
-        self.id > 0
+        (1..u64::MAX).contains(&self.id)
             && self.capacity_bytes >= SEGMENT_BYTES_LEAST
             && self.base.checked_add(records_max).is_some()
             && self.predecessor.is_none_or(|predecessor| {
@@ -192,7 +193,8 @@ impl Header {
             truncates: flags & TRUNCATES != 0,
             predecessor: (predecessor.id != 0).then_some(predecessor),
         };
-        (flags & !(RECYCLED | TRUNCATES) == 0 && header.is_consistent()).then_some(header)
+        let is_known = flags & !(RECYCLED | TRUNCATES) == 0 && predecessor.end == base;
+        (is_known && header.is_consistent()).then_some(header)
     }
 }
 

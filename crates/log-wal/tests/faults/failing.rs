@@ -1,0 +1,334 @@
+//! The disk says no.
+
+use log_wal::storage::sim::{Failure, Fault, Operation, SimError, SimStorage};
+use log_wal::{AppendError, CommitError, Level, Lsn, TailState, Wal, WalReader};
+
+use crate::common::{append, count_of_prefix, payload};
+use crate::disk::{kill, lose_all, must_recover, new_disk, open, some_outcomes};
+
+/// Appends, commits and rotates until something fails. Returns how many
+/// records were acknowledged, how many appended, and the error.
+fn work(wal: &Wal) -> (u64, u64, Option<AppendError>) {
+    let mut acknowledged = 0;
+    for group in 0..8 {
+        let from = wal.next_lsn().0;
+        append(wal, from, from + 5);
+        let done = match group % 3 {
+            2 => wal.rotate().map(drop),
+            _ => wal.sync().map(drop).map_err(AppendError::from),
+        };
+        if let Err(error) = done {
+            return (acknowledged, wal.next_lsn().0, Some(error));
+        }
+        acknowledged = wal.next_lsn().0;
+    }
+    (acknowledged, wal.next_lsn().0, None)
+}
+
+fn is_poison(error: &AppendError) -> bool {
+    matches!(error, AppendError::Commit(CommitError::Poisoned { .. }))
+}
+
+fn nothing_is_acknowledged_again(wal: &Wal) {
+    let before = wal.watermarks();
+    let appended = wal.next_lsn();
+    for _ in 0..3 {
+        // That what is durable is durable may be said again.
+        if before.durable_end < appended {
+            assert!(wal.sync().is_err(), "INV-W6");
+            assert!(wal.commit(appended, Level::Durable).is_err(), "INV-W6");
+        }
+        if before.written_end < appended {
+            assert!(wal.flush().is_err(), "INV-W6");
+        }
+        let later = [
+            wal.append(b"late").map(drop),
+            wal.append_durable(b"late").map(drop),
+            wal.append_batch(&[b"late", b"er"]).map(drop),
+            wal.rotate().map(drop),
+        ];
+        for result in later {
+            assert!(result.is_err_and(|error| is_poison(&error)), "INV-W6");
+        }
+    }
+    assert_eq!(wal.watermarks(), before, "INV-W6");
+    assert_eq!(count_of_prefix(wal.iter()), appended.0, "reads go on");
+}
+
+/// Lets each call of an operation fail once, and looks at the log that is left
+/// behind by a power loss, and by a restart followed by one. Returns how many
+/// calls there were.
+fn fail_each(operation: Operation, failure: Failure) -> u64 {
+    for calls in 0.. {
+        let disk = new_disk();
+        let wal = open(&disk);
+        disk.inject(Fault::on(operation, failure).after(calls));
+        let (acknowledged, appended, error) = work(&wal);
+        let Some(error) = error else {
+            return calls;
+        };
+        assert!(is_poison(&error), "{error}");
+        nothing_is_acknowledged_again(&wal);
+        let left = kill(&disk, wal);
+        some_outcomes(&left, |found| {
+            must_recover(found, acknowledged, appended);
+        });
+        // The page cache may show more than the medium has; what is shown once
+        // stays.
+        let wal = open(&left);
+        let shown = wal.next_lsn().0;
+        let left = kill(&left, wal);
+        some_outcomes(&left, |found| {
+            assert_eq!(must_recover(found, shown, shown), shown, "INV-W1");
+        });
+    }
+    unreachable!("every run has an end")
+}
+
+#[test]
+fn fault_15_after_a_failed_sync_nothing_is_acknowledged_until_the_log_is_opened_again() {
+    for failure in [Failure::Refused(SimError::Io), Failure::PagesLost] {
+        assert!(fail_each(Operation::Sync, failure) >= 10);
+    }
+    assert!(fail_each(Operation::SyncDirectory, Failure::Refused(SimError::Io)) >= 2);
+}
+
+#[test]
+fn fault_16_a_sync_that_failed_after_the_data_was_on_the_medium_may_bring_back_whole_batches() {
+    assert!(fail_each(Operation::Sync, Failure::DoneAll(SimError::Io)) >= 10);
+
+    let disk = new_disk();
+    let wal = open(&disk);
+    append(&wal, 0, 5);
+    wal.sync().unwrap();
+    let payloads: Vec<_> = (5..30).map(payload).collect();
+    let slices: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+    wal.append_batch(&slices).unwrap();
+    disk.inject(Fault::on(Operation::Sync, Failure::DoneAll(SimError::Io)));
+    assert!(wal.sync().is_err());
+    let left = kill(&disk, wal);
+    assert_eq!(
+        must_recover(&lose_all(&left), 5, 30),
+        30,
+        "all of the batch"
+    );
+}
+
+#[test]
+fn fault_17_a_failed_or_torn_write_stops_the_log_and_leaves_a_prefix() {
+    for error in [SimError::Io, SimError::WroteNothing] {
+        for failure in [Failure::Refused(error), Failure::Torn(error)] {
+            assert!(fail_each(Operation::Write, failure) >= 10);
+        }
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_given_stops_the_log() {
+    for failure in [
+        Failure::Refused(SimError::Io),
+        Failure::DoneAll(SimError::Io),
+    ] {
+        assert!(fail_each(Operation::Rename, failure) >= 2);
+    }
+}
+
+#[test]
+fn fault_18_a_full_disk_is_told_apart_and_appends_go_on_when_there_is_room() {
+    let disk = new_disk();
+    let wal = open(&disk);
+    let used = disk.files().values().map(Vec::len).sum::<usize>() as u64;
+    // Room for this segment and another one.
+    disk.set_capacity(Some(used + (16 << 10)));
+    let mut appended = 0;
+    let full = loop {
+        append(&wal, appended, appended + 5);
+        appended += 5;
+        if let Err(error) = wal.sync() {
+            break error;
+        }
+    };
+    assert!(matches!(full, CommitError::StorageFull { .. }), "{full}");
+    assert!(appended > 200, "two segments full, {appended} records");
+    for _ in 0..3 {
+        let again = wal.sync();
+        assert!(matches!(again, Err(CommitError::StorageFull { .. })));
+    }
+    assert_eq!(count_of_prefix(wal.iter()), appended, "reads go on");
+    let durable_end = wal.watermarks().durable_end.0;
+    some_outcomes(&disk, |found| {
+        found.set_capacity(None);
+        must_recover(found, durable_end, appended);
+    });
+
+    disk.set_capacity(None);
+    append(&wal, appended, appended + 5);
+    assert_eq!(
+        wal.sync().unwrap(),
+        Lsn(appended + 5),
+        "there is room again"
+    );
+    must_recover(&lose_all(&kill(&disk, wal)), appended + 5, appended + 5);
+}
+
+#[test]
+fn fault_18_no_room_behind_a_file_that_was_made_stops_the_log_until_it_is_opened_again() {
+    for operation in [Operation::Write, Operation::Sync] {
+        assert!(fail_each(operation, Failure::Refused(SimError::Full)) >= 10);
+    }
+}
+
+#[test]
+fn fault_18_room_that_comes_and_goes_loses_nothing() {
+    for calls in 0..4 {
+        let disk = new_disk();
+        let wal = open(&disk);
+        let fault = Fault::on(Operation::Create, Failure::Refused(SimError::Full));
+        disk.inject(fault.after(calls));
+        let mut full = 0;
+        for group in 0..60 {
+            append(&wal, group * 10, group * 10 + 10);
+            match wal.sync() {
+                Ok(end) => assert_eq!(end, Lsn(group * 10 + 10)),
+                Err(CommitError::StorageFull { .. }) => full += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(full, 1);
+        let durable_end = wal.watermarks().durable_end.0;
+        assert_eq!(durable_end, 600);
+        must_recover(&lose_all(&kill(&disk, wal)), 600, 600);
+    }
+}
+
+/// A log with a torn tail, on a disk without a free byte.
+fn torn_and_full() -> SimStorage {
+    let disk = new_disk();
+    let wal = open(&disk);
+    append(&wal, 0, 20);
+    wal.sync().unwrap();
+    append(&wal, 20, 60);
+    wal.flush().unwrap();
+    let left = kill(&disk, wal);
+    let mut sectors = 0;
+    let torn = left.power_loss(&mut |unsynced: &log_wal::storage::sim::Unsynced<'_>| {
+        sectors += 1;
+        if sectors == 2 {
+            0
+        } else {
+            unsynced.outcomes() - 1
+        }
+    });
+    torn.set_capacity(Some(0));
+    torn
+}
+
+#[test]
+fn fault_19_a_torn_log_opens_on_a_full_disk_and_takes_records_when_there_is_room() {
+    let disk = torn_and_full();
+    let reader = WalReader::with_storage(std::sync::Arc::new(disk.clone())).unwrap();
+    let wal = open(&disk);
+    assert_ne!(wal.report().tail, TailState::Clean);
+    let count = wal.next_lsn();
+    assert_eq!(reader.next_lsn(), count);
+    assert_eq!(count_of_prefix(wal.iter()), count.0);
+
+    append(&wal, count.0, count.0 + 1);
+    let full = wal.sync();
+    assert!(
+        matches!(full, Err(CommitError::StorageFull { .. })),
+        "{full:?}"
+    );
+    disk.set_capacity(None);
+    assert_eq!(wal.sync().unwrap(), Lsn(count.0 + 1));
+    must_recover(&lose_all(&kill(&disk, wal)), count.0 + 1, count.0 + 1);
+}
+
+#[test]
+fn fault_19_waiting_for_room_does_not_keep_an_append_busy() {
+    // A torn first record leaves a segment without any behind.
+    let disk = new_disk();
+    let wal = open(&disk);
+    append(&wal, 0, 1);
+    wal.flush().unwrap();
+    let torn = kill(&disk, wal);
+    let name = torn.files().into_keys().next().unwrap();
+    assert!(torn.damage(&name, |file| file[8192 + 20] ^= 1));
+    torn.set_capacity(Some(0));
+
+    let wal = open(&torn);
+    assert_eq!(wal.next_lsn(), Lsn(0));
+    let record = vec![1; 3000];
+    let full = (0..100).find_map(|_| wal.append(&record).err());
+    assert!(matches!(
+        full,
+        Some(AppendError::Commit(CommitError::StorageFull { .. }))
+    ));
+    torn.set_capacity(None);
+    wal.append_durable(&record).unwrap();
+}
+
+#[test]
+fn a_read_error_while_opening_is_not_taken_for_a_torn_tail() {
+    let disk = new_disk();
+    let wal = open(&disk);
+    append(&wal, 0, 30);
+    wal.close().unwrap();
+    for calls in 0.. {
+        disk.clear_faults();
+        let fault = Fault::on(Operation::Read, Failure::Refused(SimError::Io));
+        disk.inject(fault.after(calls));
+        let before = disk.files();
+        match crate::disk::try_open(&disk) {
+            Err(log_wal::OpenError::Io { .. }) => {
+                assert_eq!(disk.files(), before, "a refusal changes nothing");
+            }
+            Err(other) => panic!("{other}"),
+            Ok(wal) => {
+                assert!(calls > 0 && wal.next_lsn() == Lsn(30), "INV-W5");
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_cannot_remove_a_file_removes_no_later_one() {
+    let disk = new_disk();
+    let wal = open(&disk);
+    for segment in 0..4 {
+        append(&wal, segment * 10, segment * 10 + 10);
+        wal.rotate().unwrap();
+    }
+    disk.inject(Fault::on(Operation::Remove, Failure::Refused(SimError::Io)).after(1));
+    let refused = wal.checkpoint(Lsn(30));
+    assert!(
+        matches!(refused, Err(CommitError::Refused { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(wal.first_lsn(), Lsn(10), "one was dropped");
+    assert_eq!(wal.checkpoint(Lsn(30)).unwrap(), 2, "the others are now");
+    let wal = open(&lose_all(&kill(&disk, wal)));
+    assert_eq!(
+        (wal.first_lsn(), wal.next_lsn()),
+        (Lsn(30), Lsn(40)),
+        "INV-F2"
+    );
+}
+
+#[test]
+fn a_truncation_that_meets_a_full_disk_can_be_tried_again() {
+    let disk = new_disk();
+    let mut wal = open(&disk);
+    append(&wal, 0, 20);
+    disk.inject(Fault::on(
+        Operation::Create,
+        Failure::Refused(SimError::Full),
+    ));
+    assert!(wal.truncate_after(Lsn(10)).is_err());
+    assert_eq!(wal.next_lsn(), Lsn(20), "nothing happened");
+    wal.rotate().unwrap();
+    append(&wal, 20, 25);
+    wal.truncate_after(Lsn(10)).unwrap();
+    must_recover(&lose_all(&kill(&disk, wal)), 10, 10);
+}

@@ -1,1 +1,21 @@
-//! stub
+//! What the benches of logs share.
+//!
+//! The machine that benches run on is seldom alone, so an absolute number says
+//! little. What holds from run to run are ratios: everybody who is compared
+//! takes turns in the same run, round after round ([`contest`]), beside
+//! *floors* ([`floor`]): what no log can do without. Files lie on a real disk
+//! ([`scratch`]), and what the disk was asked to do is counted ([`device`]).
+//!
+//! With the feature `peers`, other people's logs take part.
+
+pub mod contest;
+pub mod device;
+pub mod effort;
+pub mod floor;
+pub mod latency;
+pub mod logs;
+pub mod scratch;
+pub mod writers;
+
+#[cfg(feature = "peers")]
+pub mod peers;

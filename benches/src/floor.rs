@@ -1,0 +1,96 @@
+//! What no log can do without: a checksum, a copy, a system call, a sync.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// What a frame needs beside the record: a length and a checksum, aligned.
+pub const HEADER_BYTES: usize = 16;
+
+/// Frames in memory that is warm, round and round.
+#[derive(Debug)]
+pub struct WarmFrames {
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+impl WarmFrames {
+    /// In so many bytes, all of which were touched.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self {
+            buffer: vec![1; bytes],
+            at: 0,
+        }
+    }
+
+    /// Checksums and copies a record.
+    #[inline]
+    pub fn push(&mut self, payload: &[u8]) {
+        let frame_bytes = HEADER_BYTES + payload.len();
+        if self.at + frame_bytes > self.buffer.len() {
+            self.at = 0;
+        }
+        let frame = &mut self.buffer[self.at..self.at + frame_bytes];
+        frame[..4].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
+        frame[4..8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        frame[HEADER_BYTES..].copy_from_slice(payload);
+        self.at += frame_bytes;
+    }
+
+    /// What was pushed since the last time.
+    pub fn take(&mut self) -> &[u8] {
+        let end = std::mem::take(&mut self.at);
+        &self.buffer[..end]
+    }
+}
+
+/// A file whose blocks were all written before, to be written again, round and
+/// round.
+#[derive(Debug)]
+pub struct WrittenFile {
+    file: File,
+    bytes: u64,
+    at: u64,
+}
+
+impl WrittenFile {
+    /// A file of so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn create(path: &Path, bytes: u64) -> io::Result<Self> {
+        fs::write(
+            path,
+            vec![1; usize::try_from(bytes).map_err(io::Error::other)?],
+        )?;
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.sync_all()?;
+        Ok(Self { file, bytes, at: 0 })
+    }
+
+    /// Writes behind what was written last.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn write(&mut self, frames: &[u8]) -> io::Result<()> {
+        if self.at + frames.len() as u64 > self.bytes {
+            self.at = 0;
+        }
+        self.file.write_all_at(frames, self.at)?;
+        self.at += frames.len() as u64;
+        Ok(())
+    }
+
+    /// `fdatasync`.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}

@@ -75,12 +75,18 @@ fn fail_each(operation: Operation, failure: Failure) -> u64 {
         });
         // The page cache may show more than the medium has; what is shown once
         // stays.
-        let wal = open(&left);
-        let shown = wal.next_lsn().0;
-        let left = kill(&left, wal);
-        some_outcomes(&left, |found| {
-            assert_eq!(must_recover(found, shown, shown), shown, "INV-W1");
-        });
+        for goes_on in [false, true] {
+            let left = left.process_death();
+            let wal = open(&left);
+            let mut shown = wal.next_lsn().0;
+            if goes_on {
+                append(&wal, shown, shown + 2);
+                shown = wal.sync().unwrap().0;
+            }
+            some_outcomes(&kill(&left, wal), |found| {
+                assert_eq!(must_recover(found, shown, shown), shown, "INV-W1");
+            });
+        }
     }
     unreachable!("every run has an end")
 }
@@ -327,8 +333,11 @@ fn a_truncation_that_meets_a_full_disk_can_be_tried_again() {
     ));
     assert!(wal.truncate_after(Lsn(10)).is_err());
     assert_eq!(wal.next_lsn(), Lsn(20), "nothing happened");
+    // The log goes on as if it had not been tried.
     wal.rotate().unwrap();
     append(&wal, 20, 25);
+    wal.sync().unwrap();
+    must_recover(&lose_all(&disk), 25, 25);
     wal.truncate_after(Lsn(10)).unwrap();
     must_recover(&lose_all(&kill(&disk, wal)), 10, 10);
 }

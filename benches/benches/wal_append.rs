@@ -25,9 +25,9 @@ const BATCH: usize = 64;
 /// What is appended before a log rotates, or a floor begins anew: most of a
 /// segment.
 const LAP_BYTES: usize = 12 << 20;
-const LAPS: u64 = 4;
+const LAPS: u64 = 2;
 /// What a turn of a log on disk appends.
-const TURN_BYTES: u64 = 48 << 20;
+const TURN_BYTES: u64 = 32 << 20;
 
 const NS_A_RECORD: &[Column] = &[Column {
     name: "ns a record",
@@ -126,7 +126,10 @@ fn add_peers<'a>(
 fn published(effort: &Effort) {
     for payload_bytes in PAYLOADS_BYTES {
         let payload = vec![7; payload_bytes];
-        let title = format!("published, {payload_bytes} B, 1 writer");
+        let title = format!("published, {payload_bytes} B, writers: 1");
+        if !effort.wants(&title) {
+            continue;
+        }
         let laps = Laps::new(effort, Level::Published, payload_bytes);
         let mut contest = Contest::new(title, Better::Lower, NS_A_RECORD);
         contest.add("Strata", || {
@@ -159,12 +162,15 @@ fn published(effort: &Effort) {
 fn published_by_many(effort: &Effort) {
     for payload_bytes in PAYLOADS_BYTES {
         let payload = vec![7; payload_bytes];
-        let title = format!("published, {payload_bytes} B, several writers");
+        let title = format!("published, {payload_bytes} B, by writers");
+        if !effort.wants(&title) {
+            continue;
+        }
         let laps = Laps::new(effort, Level::Published, payload_bytes);
         let mut contest = Contest::new(title, Better::Lower, NS_A_RECORD);
         for writers in WRITERS {
             let (laps, payload) = (&laps, &payload);
-            contest.add(format!("Strata, {writers} writers"), move || {
+            contest.add(format!("Strata, writers: {writers}"), move || {
                 laps.turn(writers, 1, |strata| strata.append(0, black_box(payload)))
             });
         }
@@ -175,7 +181,10 @@ fn published_by_many(effort: &Effort) {
 fn written(effort: &Effort) {
     for payload_bytes in PAYLOADS_BYTES {
         for writers in WRITERS {
-            let title = format!("written, {payload_bytes} B, {writers} writers");
+            let title = format!("written, {payload_bytes} B, writers: {writers}");
+            if !effort.wants(&title) {
+                continue;
+            }
             let payload = &vec![7; payload_bytes];
             let laps = Laps::new(effort, Level::Written, payload_bytes);
             let mut contest = Contest::new(title, Better::Lower, NS_A_RECORD);
@@ -205,6 +214,9 @@ fn written(effort: &Effort) {
 fn written_in_batches(effort: &Effort) {
     for payload_bytes in PAYLOADS_BYTES {
         let title = format!("written, {payload_bytes} B, batches of 64");
+        if !effort.wants(&title) {
+            continue;
+        }
         let payload = vec![7; payload_bytes];
         let batch = &vec![payload.as_slice(); BATCH];
         let laps = Laps::new(effort, Level::Written, payload_bytes);

@@ -116,7 +116,7 @@ fn main() {
     let effort = Effort::from_args();
     let time = Duration::from_millis(effort.scaled(TURN_MS));
     for threads in THREADS {
-        let title = format!("durable, 256 B, {threads} threads");
+        let title = format!("durable, 256 B, threads: {threads}");
         let mut contest = Contest::new(title, Better::Higher, COLUMNS);
         contest.add("Strata", move || log_turn(Strata::boxed, threads, time));
         contest.add("floor: pwrite, fdatasync", move || {

@@ -25,7 +25,8 @@ use log_wal::{Lsn, Verify, Wal, WalOptions, WalReader};
 
 const PAYLOAD_BYTES: usize = 256;
 const RECORDS: u64 = 1_000_000;
-const SEEKS: u64 = 20_000;
+/// How long a turn looks for records.
+const SEEKING_MS: u64 = 200;
 /// Segments of the logs that differ in nothing else; small, so that making a
 /// thousand takes no minute.
 const SEGMENTS: [u64; 3] = [1, 100, 1000];
@@ -177,15 +178,17 @@ fn replaying(effort: &Effort, directory: &Path, records: u64, peers: &Peers) {
     contest.hold(effort);
 }
 
-/// Calls `seek` for so many records all over the log.
+/// The time of a call of `seek`, for records all over the log.
 fn seeks(effort: &Effort, records: u64, mut seek: impl FnMut(u64)) -> Vec<f64> {
-    let count = effort.scaled(SEEKS);
-    let time = time(|| {
-        // Steps of the golden ratio: every part of the log, in no order.
-        let step = (records as f64 * 0.618) as u64 | 1;
-        (0..count).for_each(|index| seek((index * step) % records));
-    });
-    vec![time.as_nanos() as f64 / count as f64]
+    let enough = Duration::from_millis(effort.scaled(SEEKING_MS));
+    // Steps of the golden ratio: every part of the log, in no order.
+    let step = (records as f64 * 0.618) as u64 | 1;
+    let (began, mut count) = (Instant::now(), 0);
+    while began.elapsed() < enough {
+        seek((count * step) % records);
+        count += 1;
+    }
+    vec![began.elapsed().as_nanos() as f64 / count as f64]
 }
 
 fn seeking(effort: &Effort, directory: &Path, records: u64, peers: &Peers) {

@@ -287,7 +287,8 @@ fn held_spans_keep_their_bytes_through_a_thousand_recycled_rolls() {
             }
         }
     }
-    assert!(!held.is_empty());
+    let least = if cfg!(miri) { 1 } else { 6 };
+    assert!(held.len() >= least, "{} held", held.len());
     for (bytes, span) in &held {
         assert_eq!(span.bytes(), bytes);
     }

@@ -74,6 +74,8 @@ fn check(files: &Files) {
                 check_agree(reader, &wal, verify);
                 check_goes_on(&written, wal);
             }
+            // A torn tail asks for another segment, which needs numbers.
+            (Ok(_), Err(refusal)) if refusal.to_string().contains("used up") => {}
             (Ok(reader), Err(refusal)) => {
                 assert_eq!(verify, Verify::All, "a writer is refused: {refusal}");
                 let damage = reader.verify().damage;
@@ -231,8 +233,11 @@ fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
         ("claims_much_room",       vec![field(56, 1 << 60), record(5), Hole(1), record(5)]),
         ("claims_no_room",         vec![field(56, 0), record(5)]),
         ("claims_long_record",     vec![Word { bits: 0x0FFF_FFFF | 0b1110 << 28, payload: vec![1; 8] }, record(5)]),
-        ("last_numbers",           vec![field(72, u64::MAX - 2), field(48, u64::MAX - 2), record(5), record(6), record(7)]),
+        ("last_numbers",           vec![field(72, u64::MAX - 1024), field(48, u64::MAX - 1024), record(5), record(6), record(7)]),
         ("last_id",                vec![field(32, u64::MAX), record(5)]),
+        ("last_id_and_torn",       vec![field(32, u64::MAX - 1), record(5), Hole(1), record(6)]),
+        ("last_numbers_and_torn",  vec![field(72, u64::MAX - 1024), field(48, u64::MAX - 1024), record(5), Hole(1), record(6)]),
+        ("last_id_but_one",        vec![field(32, u64::MAX - 1), record(5)]),
         ("end_before_begin",       vec![record(5), Truncate(0), field(80, 16), record(1)]),
         ("end_beyond_file",        vec![record(5), Truncate(0), field(80, u64::MAX - 7), record(1)]),
     ]

@@ -130,7 +130,9 @@ impl fmt::Display for Contest<'_> {
                 }
                 write!(f, " |")?;
             }
-            writeln!(f, " {} x |", Number(self.ratio(contestant), 2))?;
+            let ratio = self.ratio(contestant);
+            let digits = if ratio < 0.1 { 4 } else { 2 };
+            writeln!(f, " {} x |", Number(ratio, digits))?;
         }
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! What no log can do without: a checksum, a copy, a system call, a sync.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What a frame needs beside the record: a length and a checksum, aligned.
 pub const HEADER_BYTES: usize = 16;
+
+const PAGE: [u8; 4096] = [1; 4096];
 
 /// Frames in memory that is warm, round and round.
 #[derive(Debug)]
@@ -56,17 +58,18 @@ pub struct WrittenFile {
 }
 
 impl WrittenFile {
-    /// A file of so many bytes.
+    /// A file of so many bytes, rounded up to whole pages.
     ///
     /// # Errors
     ///
     /// What the file system says.
     pub fn create(path: &Path, bytes: u64) -> io::Result<Self> {
-        fs::write(
-            path,
-            vec![1; usize::try_from(bytes).map_err(io::Error::other)?],
-        )?;
-        let file = OpenOptions::new().write(true).open(path)?;
+        let file = File::create(path)?;
+        // Page by page: what is written at once is cached at once, and then
+        // every small write goes through all that is kept for the large piece.
+        for position in (0..bytes).step_by(PAGE.len()) {
+            file.write_all_at(&PAGE, position)?;
+        }
         file.sync_all()?;
         Ok(Self { file, bytes, at: 0 })
     }

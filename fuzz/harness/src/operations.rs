@@ -581,6 +581,7 @@ fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
         ("power_lost_twice",    vec![Durable(5), Append(900), Flush, PowerLossTwice { steps: 3, survival: vec![1, 0] }, Append(9), Sync, PowerLossTwice { steps: 7, survival: vec![0] }]),
         ("power_off_rotating",  vec![Append(700), Sync, PowerOff(4), Append(800), Rotate, PowerLoss(vec![1]), Append(6), PowerOff(1), Sync, Close]),
         ("power_off_truncating", vec![Append(700), Append(5), Sync, PowerOff(3), Truncate(1), PowerLoss(vec![0, 0, 1])]),
+        ("power_lost_truncated", vec![Append(700), Append(5), Truncate(1), PowerLoss(vec![0]), Read(9)]),
         ("any_order_garbage",   vec![AnyOrder, Garbage, Append(700), Sync, Append(800), Rotate, Append(900), Flush, PowerLoss(vec![1, 0, 2, 1])]),
         ("sync_fails",          vec![Append(700), Sync, fail(0, 3, 0), Append(5), Sync, Append(6), Sync, LookOn, Die, Sync, PowerLoss(vec![0])]),
         ("write_fails",         vec![Append(700), fail(1, 1, 0), Flush, Repair, Flush, Close, Append(1), fail(1, 2, 1), Rotate, Die]),

@@ -97,7 +97,11 @@ impl FileScan {
     )]
     fn step(&mut self) -> Result<Option<Option<Record>>, ReadError> {
         if self.position >= self.end_position {
-            return Ok(None);
+            // Frames may be whole, and fewer than the next segment says.
+            return match self.lsn == self.end_lsn {
+                true => Ok(None),
+                false => Err(self.damage()),
+            };
         }
         let mut decoded = self.decode();
         // Once for the word that says how long the frame is, once for the rest.
@@ -107,7 +111,9 @@ impl FileScan {
                 decoded = self.decode();
             }
         }
-        let Ok(decoded) = decoded else {
+        // Or more: those are not part of the log.
+        let counts = decoded.ok().filter(|it| it.next_lsn <= self.end_lsn);
+        let Some(decoded) = counts else {
             return Err(self.damage());
         };
         self.position += decoded.len_bytes as u64;

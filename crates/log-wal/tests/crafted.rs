@@ -4,7 +4,9 @@ mod common;
 
 use common::{Files, append, try_open, try_open_read_only};
 use log_wal::format::{FrameKey, Header, HeaderFault, Predecessor};
-use log_wal::{AppendError, CommitError, Lsn, MemStorage, OpenError, TruncateError, WalReader};
+use log_wal::{
+    AppendError, CommitError, Lsn, MemStorage, OpenError, ReadError, TruncateError, WalReader,
+};
 
 const CAPACITY: usize = 16 << 10;
 
@@ -114,6 +116,45 @@ fn a_predecessor_that_ends_inside_of_its_headers_is_damage() {
             ..header()
         };
         refused(&[(name, bytes), segment(successor)].into());
+    }
+}
+
+#[test]
+fn a_record_beyond_the_end_that_the_next_segment_states_is_not_shown() {
+    let frame_bytes = 24;
+    let second_at = 8192 + frame_bytes;
+    // A truncation that counts a frame too many or too few for its number.
+    for (end, end_position) in [
+        (1, second_at + frame_bytes),
+        (2, second_at),
+        (2, second_at - 8),
+    ] {
+        let (name, mut bytes) = segment(header());
+        for (lsn, position) in [(0, 8192), (1, second_at)] {
+            let cell = &mut bytes[position as usize..][..frame_bytes as usize];
+            let key = FrameKey::new(header().salt);
+            let word = key.build_record(cell, position, Lsn(lsn), b"record", (true, true));
+            cell[..8].copy_from_slice(&word.to_bits().to_le_bytes());
+        }
+        let cut = Header {
+            id: 2,
+            salt: 6,
+            base: Lsn(end),
+            truncates: true,
+            predecessor: Some(Predecessor {
+                id: 1,
+                end: Lsn(end),
+                end_position,
+            }),
+            ..header()
+        };
+        let files: Files = [(name, bytes), segment(cut)].into();
+        let reader = try_open_read_only(&files).unwrap();
+        let read: Vec<_> = reader.iter().collect();
+        let (last, whole) = read.split_last().unwrap();
+        assert!(matches!(last, Err(ReadError::Damaged(_))), "{read:?}");
+        let mut lsns = whole.iter().map(|record| record.as_ref().unwrap().lsn());
+        assert!(lsns.all(|lsn| lsn < Lsn(end)), "{read:?}");
     }
 }
 

@@ -238,6 +238,8 @@ fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
         ("last_id_and_torn",       vec![field(32, u64::MAX - 1), record(5), Hole(1), record(6)]),
         ("last_numbers_and_torn",  vec![field(72, u64::MAX - 1024), field(48, u64::MAX - 1024), record(5), Hole(1), record(6)]),
         ("last_id_but_one",        vec![field(32, u64::MAX - 1), record(5)]),
+        ("end_of_too_many",        vec![record(5), record(6), Renumber(-1), Truncate(0)]),
+        ("end_of_too_few",         vec![record(5), record(6), Renumber(1), Truncate(0)]),
         ("end_before_begin",       vec![record(5), Truncate(0), field(80, 16), record(1)]),
         ("end_beyond_file",        vec![record(5), Truncate(0), field(80, u64::MAX - 7), record(1)]),
     ]

@@ -109,6 +109,12 @@ impl State {
         waiter
     }
 
+    /// The level that the leader and those who wait need.
+    fn needed(&self, own_level: Level) -> Level {
+        let levels = self.waiters.iter().map(|waiter| waiter.level);
+        levels.fold(own_level, Level::max)
+    }
+
     /// Whether as many callers are here, the leader included, as the last group
     /// had.
     fn is_complete(&self) -> bool {
@@ -202,11 +208,12 @@ impl Group {
         result
     }
 
-    /// Waits a moment for the callers of the last group to come back; the level
-    /// that those who are here need.
+    /// Waits a moment for the callers of the last group to come back, if they
+    /// wait for a sync; the level that those who are here need.
     fn gather(&self, own_level: Level) -> Level {
         let mut state = self.state();
-        if !state.is_complete() {
+        // Handing frames to the system takes less time than the wait.
+        if state.needed(own_level) == Level::Durable && !state.is_complete() {
             state.gathering = Some(thread::current());
             drop(state);
             // Unparked by the last one to come. Waking up for no reason, or for
@@ -215,8 +222,7 @@ impl Group {
             state = self.state();
             state.gathering = None;
         }
-        let levels = state.waiters.iter().map(|waiter| waiter.level);
-        levels.fold(own_level, Level::max)
+        state.needed(own_level)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

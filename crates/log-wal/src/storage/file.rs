@@ -19,8 +19,10 @@ use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 /// The name of the lock file.
 const LOCK: &str = "LOCK";
 
-/// Zeros are written in pieces of this size.
-const ZEROS_BYTES: usize = 1 << 18;
+/// Zeros are written a page at a time: from larger pieces the page cache makes
+/// large folios, and every small write later pays for a whole one (measured on
+/// Linux 6.18: 0.58 us against 11.5 us for a write of 272 bytes).
+const ZEROS_BYTES: usize = 4096;
 
 /// Segment files in a directory.
 #[derive(Debug)]

@@ -136,8 +136,8 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Damage that was met while reading a sealed segment, for layers that
-    /// read the file themselves.
+    /// Damage that was met while reading a sealed segment, here or in a layer
+    /// that reads the file itself.
     #[must_use]
     pub fn in_sealed(
         path: &Path,

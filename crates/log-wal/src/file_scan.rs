@@ -10,7 +10,6 @@ use log_core::{Lsn, Word};
 use crate::error::{Damage, ReadError};
 use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, u64_at};
 use crate::record::Record;
-use crate::recovery::DAMAGED_FRAME;
 use crate::report::SealedSegment;
 use crate::storage::{SegmentFile, Storage};
 
@@ -157,13 +156,8 @@ impl FileScan {
     }
 
     fn damage(&self) -> ReadError {
-        ReadError::Damaged(Damage {
-            path: self.path.clone(),
-            position: self.position,
-            lsn: Some(self.lsn),
-            row: DAMAGED_FRAME,
-            reason: "the bytes are not what was written".to_owned(),
-        })
+        let reason = "the bytes are not what was written";
+        Damage::in_sealed(&self.path, self.position, Some(self.lsn), reason).into()
     }
 }
 

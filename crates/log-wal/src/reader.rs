@@ -10,7 +10,7 @@ use crate::error::{Damage, OpenError};
 use crate::format::FIRST_POSITION;
 use crate::iter::Iter;
 use crate::options::Verify;
-use crate::recovery::{DAMAGED_FRAME, Examined, examine, read_prefix};
+use crate::recovery::{Examined, examine, read_prefix};
 use crate::report::{OpenReport, SealedSegment, SegmentInfo, SegmentState, VerifyReport};
 use crate::segment::End;
 use crate::storage::{FileStorage, Storage};
@@ -190,13 +190,8 @@ impl WalReader {
                 format!("it cannot be read: {error}"),
             ),
         };
-        report.damage.push(Damage {
-            path: segment.path.clone(),
-            position,
-            lsn: Some(lsn),
-            row: DAMAGED_FRAME,
-            reason,
-        });
+        let damage = Damage::in_sealed(&segment.path, position, Some(lsn), reason);
+        report.damage.push(damage);
     }
 }
 

@@ -80,15 +80,25 @@ impl Frames {
     /// The frame at `place`, checked.
     #[inline]
     pub(crate) fn at(&self, place: Place) -> Result<Frame<'_>, FrameFault> {
-        self.key
-            .decode(self.rest(place.position), place.position, place.lsn)
+        let rest = self.rest(place.position);
+        self.within(self.key.decode(rest, place.position, place.lsn)?)
     }
 
     /// The frame at `place`, which was checked before.
     #[inline]
     pub(crate) fn at_unchecked(&self, place: Place) -> Result<Frame<'_>, FrameFault> {
-        self.key
-            .decode_unchecked(self.rest(place.position), place.lsn)
+        let rest = self.rest(place.position);
+        self.within(self.key.decode_unchecked(rest, place.lsn)?)
+    }
+
+    /// A frame behind the last record is not part of the log, however whole it
+    /// is: the next segment says where this one ends.
+    #[inline]
+    fn within<'a>(&self, frame: Frame<'a>) -> Result<Frame<'a>, FrameFault> {
+        match frame.next_lsn() <= self.end {
+            true => Ok(frame),
+            false => Err(FrameFault::Damaged),
+        }
     }
 
     /// Walks from the frame at `from` to that of record `lsn`, by lengths

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::support::{assert_complete, dense, index_paths, make, payload, segment_paths};
+use log_wal::format::{FrameKey, Header, Predecessor};
 use log_mmap::{IndexState, Lsn, ReadError, Reader, Store};
 
 const RECORDS: u64 = 30;
@@ -169,5 +170,72 @@ fn a_payload_is_never_handed_out_changed() {
         let report = reader.verify();
         assert_eq!(report.damage.len(), 1, "byte {byte}");
         assert_eq!(report.damage[0].path, segment);
+    }
+}
+
+/// A sealed segment of two whole records in a log whose next segment says that
+/// it ends elsewhere.
+fn crafted(end: u64, end_position: u64) -> tempfile::TempDir {
+    const FRAME_BYTES: usize = 24;
+    let first = Header {
+        log_uuid: [7; 16],
+        id: 1,
+        salt: 5,
+        base: Lsn(0),
+        capacity_bytes: 16 << 10,
+        recycled: false,
+        truncates: false,
+        predecessor: None,
+    };
+    let mut file = segment_file(&first);
+    let key = FrameKey::new(first.salt);
+    for lsn in 0..2 {
+        let position = 8192 + lsn * FRAME_BYTES;
+        let cell = &mut file[position..][..FRAME_BYTES];
+        let lsn = Lsn(lsn as u64);
+        let word = key.build_record(cell, position as u64, lsn, b"record", (true, true));
+        cell[..8].copy_from_slice(&word.to_bits().to_le_bytes());
+    }
+    let predecessor = Predecessor {
+        id: 1,
+        end: Lsn(end),
+        end_position,
+    };
+    let second = Header {
+        id: 2,
+        salt: 6,
+        base: Lsn(end),
+        truncates: true,
+        predecessor: Some(predecessor),
+        ..first
+    };
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(first.name().to_string()), file).unwrap();
+    let path = directory.path().join(second.name().to_string());
+    fs::write(path, segment_file(&second)).unwrap();
+    directory
+}
+
+fn segment_file(header: &Header) -> Vec<u8> {
+    let mut bytes = vec![0; header.capacity_bytes as usize];
+    for copy in [0, 4096] {
+        bytes[copy..copy + 92].copy_from_slice(&header.encode());
+    }
+    bytes
+}
+
+#[test]
+fn a_record_beyond_the_end_that_the_next_segment_states_is_not_shown() {
+    let second_at = 8192 + 24;
+    for (end, end_position) in [(1, second_at + 24), (2, second_at), (2, second_at - 8)] {
+        let directory = crafted(end, end_position);
+        let reader = Reader::open(directory.path()).unwrap();
+        let read: Vec<_> = reader.iter().collect();
+        let (last, whole) = read.split_last().unwrap();
+        assert!(matches!(last, Err(ReadError::Damaged(_))), "{read:?}");
+        let mut lsns = whole.iter().map(|record| record.as_ref().unwrap().lsn());
+        assert!(lsns.all(|lsn| lsn < Lsn(end)), "{read:?}");
+        assert!(!reader.verify().is_sound());
+        assert!(index_paths(directory.path()).is_empty());
     }
 }

@@ -26,6 +26,7 @@
 
 use log_core::{CELL_HEADER_BYTES, CellState, Lsn, Word, cell_bytes};
 
+use super::checksum::Checksum;
 use super::u64_at;
 
 const RECORD: u8 = 0x00;
@@ -96,17 +97,15 @@ pub enum FrameFault {
 #[derive(Clone, Debug)]
 pub struct FrameKey {
     salt: u64,
-    /// The checksum, having seen the salt.
-    salted: crc32fast::Hasher,
+    checksum: Checksum,
 }
 
 impl FrameKey {
     /// The key of the segment with this salt.
     #[must_use]
     pub fn new(salt: u64) -> Self {
-        let mut salted = crc32fast::Hasher::new();
-        salted.update(&salt.to_le_bytes());
-        Self { salt, salted }
+        let checksum = Checksum::new(salt);
+        Self { salt, checksum }
     }
 
     /// The salt.
@@ -117,17 +116,6 @@ impl FrameKey {
 
     fn word(&self, payload_bytes: usize) -> Word {
         Word::new(payload_bytes as u32).with_tag(self.salt as u32)
-    }
-
-    fn crc(&self, position: u64, word: Word, lsn: Lsn, padded_payload: &[u8]) -> u32 {
-        let mut place = [0; 24];
-        place[..8].copy_from_slice(&position.to_le_bytes());
-        place[8..16].copy_from_slice(&word.to_bits().to_le_bytes());
-        place[16..].copy_from_slice(&lsn.0.to_le_bytes());
-        let mut hasher = self.salted.clone();
-        hasher.update(&place);
-        hasher.update(padded_payload);
-        hasher.finalize()
     }
 
     /// Builds the frame of a record in `cell`, which is as long as the frame,
@@ -195,7 +183,7 @@ impl FrameKey {
     fn finish(&self, cell: &mut [u8], position: u64, lsn: Lsn, word: Word) -> Word {
         let (header, body) = cell.split_at_mut(CELL_HEADER_BYTES);
         body[word.payload_bytes()..].fill(0);
-        let crc = self.crc(position, word, lsn, body);
+        let crc = self.checksum.of(position, word, lsn, body);
         header[8..12].copy_from_slice(&crc.to_le_bytes());
         header[12..16].copy_from_slice(&(lsn.0 as u32).to_le_bytes());
         word
@@ -220,7 +208,7 @@ impl FrameKey {
         let frame = self.decode_unchecked(bytes, lsn)?;
         let body = &bytes[CELL_HEADER_BYTES..frame.len_bytes()];
         let found = u64_at(bytes, 8).unwrap_or_default();
-        let expected = u64::from(self.crc(position, frame.word, lsn, body));
+        let expected = u64::from(self.checksum.of(position, frame.word, lsn, body));
         if found != expected | u64::from(lsn.0 as u32) << 32 {
             return Err(FrameFault::Damaged);
         }

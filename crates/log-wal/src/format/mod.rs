@@ -18,6 +18,7 @@
 //! `header` has the layout of the header, `frame` that of a frame, `name` that
 //! of a file's name.
 
+mod checksum;
 mod frame;
 mod header;
 mod name;

@@ -1,19 +1,22 @@
-//! Which sealed segments there are, for lookups by lsn.
+//! Which sealed segments there are, and which of them are mapped, for lookups
+//! by lsn.
 //!
-//! A version of the catalog never changes: readers take the current one, and a
-//! change publishes another. Every version has its segments in order, each
-//! base the end of the one before (`INV-M4`), so a lookup is a binary search.
+//! A version of the catalog never changes, and readers look at the current one
+//! without a lock. It has two lists, both in order: every segment, each base
+//! the end of the one before (`INV-M4`), and those that are mapped. A lookup is
+//! a binary search in the second, and if that fails in the first, with a
+//! segment to map.
 //!
 //! Segments are mapped when they are first read. The number of mappings is
 //! bounded: the one that was mapped first goes, and comes back when it is
 //! needed again. Whoever holds a record of it keeps it meanwhile (`INV-M5`).
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use log_wal::{Lsn, ReadError, SealedSegment, Wal};
 
+use crate::current::Current;
+use crate::directory::Directory;
 use crate::segment::{IndexPolicy, Mapped, Segment, Walk};
 
 /// How many segments are mapped at most. One in 64 of the mappings that Linux
@@ -21,271 +24,330 @@ use crate::segment::{IndexPolicy, Mapped, Segment, Walk};
 /// the rest of the process, need some too.
 const MAPPED_MAX: usize = 1024;
 
+/// What a catalog follows.
+pub(crate) trait Sealed {
+    /// A number that changes whenever the sealed segments do.
+    fn sealed_count(&self) -> u64;
+
+    /// The sealed segments from that with record `lsn` on.
+    fn sealed_from(&self, lsn: Lsn) -> Vec<SealedSegment>;
+}
+
+impl Sealed for Wal {
+    fn sealed_count(&self) -> u64 {
+        Self::sealed_count(self)
+    }
+
+    fn sealed_from(&self, lsn: Lsn) -> Vec<SealedSegment> {
+        Self::sealed_from(self, lsn)
+    }
+}
+
 /// The sealed segments of a log.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    version: RwLock<Arc<Version>>,
-    /// The count of sealed segments that `version` was made from.
-    count: AtomicU64,
-    /// Held while another version is made, so that versions only move forward.
-    refreshing: Mutex<()>,
-    /// The mapped segments, in the order in which they were mapped.
-    mapped: Mutex<VecDeque<Arc<Segment>>>,
+    current: Current<Version>,
     mapped_max: usize,
     policy: IndexPolicy,
 }
 
+#[derive(Clone, Debug)]
+struct Version {
+    directory: Directory,
+    /// The count of sealed segments that `directory` was made from.
+    count: u64,
+    /// In the order of their records.
+    mapped: Vec<Seat>,
+    /// How many mappings there have been.
+    turns: u64,
+}
+
+/// The place of a mapping.
+#[derive(Clone, Debug)]
+struct Seat {
+    mapped: Arc<Mapped>,
+    /// Who came first, goes first.
+    turn: u64,
+}
+
 impl Catalog {
-    /// A catalog of these segments.
-    pub(crate) fn new(sealed: Vec<SealedSegment>, policy: IndexPolicy) -> Self {
-        let version = Version::default().succeeded_by(sealed);
-        Self {
-            version: RwLock::new(Arc::new(version)),
-            count: AtomicU64::new(0),
-            refreshing: Mutex::default(),
-            mapped: Mutex::default(),
+    /// A catalog of the sealed segments of a log that begins at `first`.
+    pub(crate) fn new(first: Lsn, log: &impl Sealed, policy: IndexPolicy) -> Self {
+        let catalog = Self {
+            current: Current::new(Version {
+                directory: Directory::empty_at(first),
+                count: 0,
+                mapped: Vec::new(),
+                turns: 0,
+            }),
             mapped_max: MAPPED_MAX,
             policy,
-        }
+        };
+        catalog.reload(first, log);
+        catalog
     }
 
     /// Takes over what the log has sealed since the last time.
-    pub(crate) fn refresh(&self, wal: &Wal) {
-        // Acquire pairs with the Release below: who sees the count finds the
-        // version that belongs to it.
-        if wal.sealed_count() == self.count.load(Ordering::Acquire) {
+    pub(crate) fn refresh(&self, log: &impl Sealed) {
+        if self.current.look(|version| version.count) == log.sealed_count() {
             return;
         }
-        let _alone = self
-            .refreshing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // The count before the list: what is sealed in between is counted
-        // again the next time.
-        let count = wal.sealed_count();
-        let next = Arc::new(self.version().succeeded_by(wal.sealed()));
-        *self.version.write().unwrap_or_else(PoisonError::into_inner) = next;
-        self.count.store(count, Ordering::Release);
+        self.current.change(|version| {
+            // The count before the list: what is sealed in between is counted
+            // again the next time.
+            let count = log.sealed_count();
+            let news = log.sealed_from(version.directory.end());
+            let extended = version.directory.extended_by(news);
+            (joined(extended).map(|it| version.with(it, count)), ())
+        });
     }
 
-    fn version(&self) -> Arc<Version> {
-        Arc::clone(&self.version.read().unwrap_or_else(PoisonError::into_inner))
+    /// Takes over what the log has, after it lost something: the segments that
+    /// are no part of it any more.
+    pub(crate) fn reload(&self, first: Lsn, log: &impl Sealed) -> Vec<Arc<Segment>> {
+        self.current.change(|version| {
+            let count = log.sealed_count();
+            let all = log.sealed_from(Lsn::ZERO);
+            let replaced = version.directory.replaced_by(first, all);
+            let Some(directory) = joined(replaced) else {
+                return (None, Vec::new());
+            };
+            let gone = version.directory.iter().filter(|it| !directory.has(it));
+            let gone = gone.map(Arc::clone).collect();
+            (Some(version.with(directory, count)), gone)
+        })
     }
 
-    /// The segments from that with record `lsn` on.
+    /// Forgets the segments that end at or before `lsn`; which those are.
+    pub(crate) fn drop_before(&self, lsn: Lsn) -> Vec<Arc<Segment>> {
+        self.current.change(|version| {
+            let gone: Vec<_> = version.directory.before(lsn).map(Arc::clone).collect();
+            if gone.is_empty() {
+                return (None, gone);
+            }
+            let rest = version.directory.without_before(lsn);
+            (Some(version.with(rest, version.count)), gone)
+        })
+    }
+
+    /// The segments that end behind record `lsn`.
     pub(crate) fn segments_from(&self, lsn: Lsn) -> Vec<Arc<Segment>> {
-        self.version().from(lsn).to_vec()
+        self.current
+            .look(|version| version.directory.from(lsn).map(Arc::clone).collect())
     }
 
     /// A walk from record `lsn` on, to the end of its segment; `None` if the
     /// record is in none.
     pub(crate) fn walk_from(&self, lsn: Lsn) -> Option<Result<Walk, ReadError>> {
-        let segment = {
-            let version = self.version.read().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(version.find(lsn)?)
+        let mapped = match self.find(lsn)? {
+            Ok(mapped) => mapped,
+            Err(error) => return Some(Err(error)),
         };
-        let walk = self
-            .map(&segment)
-            .and_then(|mapped| segment.walk_from(mapped, lsn, self.policy));
-        Some(walk)
+        let walk = mapped.walk_from(lsn);
+        Some(walk.map_or_else(|| self.walk_by_a_new_index(&mapped, lsn), Ok))
+    }
+
+    #[cold]
+    fn walk_by_a_new_index(&self, mapped: &Mapped, lsn: Lsn) -> Result<Walk, ReadError> {
+        let rebuilt = mapped.reindexed(lsn, self.policy)?;
+        self.seat(&rebuilt);
+        let walk = rebuilt.walk_from(lsn);
+        walk.ok_or_else(|| rebuilt.damage_before(lsn))
+    }
+
+    /// The mapping of the segment that has record `lsn`, made if necessary.
+    pub(crate) fn find(&self, lsn: Lsn) -> Option<Result<Arc<Mapped>, ReadError>> {
+        let found = self.current.look(|version| version.find(lsn))?;
+        Some(match found {
+            Found::Mapped(mapped) => Ok(mapped),
+            Found::Unmapped(segment) => self.map(&segment),
+        })
     }
 
     /// The segment's mapping and index, made if necessary.
     pub(crate) fn map(&self, segment: &Arc<Segment>) -> Result<Arc<Mapped>, ReadError> {
-        if let Some(mapped) = segment.mapped() {
-            return Ok(mapped);
-        }
-        let (mapped, is_new) = segment.map(self.policy)?;
-        if is_new {
-            self.make_room_for(Arc::clone(segment));
-        }
+        let mapped = segment.map(self.policy)?;
+        self.seat(&mapped);
         Ok(mapped)
     }
 
-    fn make_room_for(&self, segment: Arc<Segment>) {
-        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
-        mapped.push_back(segment);
-        while mapped.len() > self.mapped_max
-            && let Some(oldest) = mapped.pop_front()
-        {
-            oldest.unmap();
-        }
+    /// Lets readers find a mapping, in place of an earlier one of its segment.
+    fn seat(&self, mapped: &Arc<Mapped>) {
+        self.current
+            .change(|version| (version.seating(mapped, self.mapped_max), ()));
+    }
+
+    /// How many segments are mapped.
+    #[cfg(test)]
+    pub(crate) fn mapped_count(&self) -> usize {
+        self.current.look(|version| version.mapped.len())
     }
 }
 
-/// Segments in order, without gap or overlap.
-#[derive(Debug, Default)]
-struct Version {
-    segments: Vec<Arc<Segment>>,
+/// A list with a gap is not taken over: what the catalog lacks is then read
+/// through the log.
+fn joined(directory: Option<Directory>) -> Option<Directory> {
+    if directory.is_none() {
+        tracing::error!("the sealed segments do not join; the catalog stays as it is");
+        debug_assert!(false, "INV-M4");
+    }
+    directory
+}
+
+enum Found {
+    Mapped(Arc<Mapped>),
+    Unmapped(Arc<Segment>),
 }
 
 impl Version {
-    /// The version with these segments; those that this one has too are the
-    /// same ones, with their mappings. A list with a gap is not taken over:
-    /// what this version lacks is then read through the log.
-    fn succeeded_by(&self, sealed: Vec<SealedSegment>) -> Self {
-        if !is_contiguous(&sealed) {
-            tracing::error!(
-                ?sealed,
-                "the sealed segments do not join; the catalog stays as it is"
-            );
-            debug_assert!(false, "INV-M4: {sealed:?}");
-            let segments = self.segments.clone();
-            return Self { segments };
+    #[inline]
+    fn find(&self, lsn: Lsn) -> Option<Found> {
+        let at = self.mapped.partition_point(|seat| seat.end() <= lsn);
+        if let Some(seat) = self.mapped.get(at)
+            && seat.base() <= lsn
+        {
+            return Some(Found::Mapped(Arc::clone(&seat.mapped)));
         }
-        let segments = sealed.into_iter().map(|sealed| self.kept_or_new(sealed));
+        let segment = self.directory.find(lsn)?;
+        Some(Found::Unmapped(Arc::clone(segment)))
+    }
+
+    /// The version with these segments. Those that are not among them lose
+    /// their mapping.
+    fn with(&self, directory: Directory, count: u64) -> Self {
+        let mut mapped = self.mapped.clone();
+        mapped.retain(|seat| directory.has(seat.mapped.segment()));
         Self {
-            segments: segments.collect(),
+            directory,
+            count,
+            mapped,
+            turns: self.turns,
         }
     }
 
-    fn kept_or_new(&self, sealed: SealedSegment) -> Arc<Segment> {
-        let at = self
-            .segments
-            .binary_search_by_key(&sealed.name.id, |segment| segment.id());
-        let known = at.ok().and_then(|at| self.segments.get(at));
-        match known {
-            // Not if it was cut since, or is another file by now.
-            Some(segment) if segment.is(&sealed) => Arc::clone(segment),
-            _ => Arc::new(Segment::new(sealed)),
+    /// The version that has this mapping too, and at most `mapped_max`. `None`
+    /// if it has it, or has its segment no more.
+    fn seating(&self, mapped: &Arc<Mapped>, mapped_max: usize) -> Option<Self> {
+        let segment = mapped.segment();
+        if !self.directory.has(segment) {
+            return None;
         }
+        let mut next = self.clone();
+        let seat = Seat {
+            mapped: Arc::clone(mapped),
+            turn: self.turns,
+        };
+        match self.seat_of(segment) {
+            Ok(at) if Arc::ptr_eq(&self.mapped[at].mapped, mapped) => return None,
+            Ok(at) => next.mapped[at] = seat,
+            Err(at) => next.mapped.insert(at, seat),
+        }
+        next.turns += 1;
+        while next.mapped.len() > mapped_max
+            && let Some(oldest) = next.oldest()
+        {
+            next.mapped.remove(oldest);
+        }
+        Some(next)
     }
 
-    fn from(&self, lsn: Lsn) -> &[Arc<Segment>] {
-        // A segment without records ends where it begins: never the answer.
-        let at = self
-            .segments
-            .partition_point(|segment| segment.end() <= lsn);
-        &self.segments[at..]
+    fn seat_of(&self, segment: &Segment) -> Result<usize, usize> {
+        let id = |seat: &Seat| seat.mapped.segment().id();
+        self.mapped.binary_search_by_key(&segment.id(), id)
     }
 
-    fn find(&self, lsn: Lsn) -> Option<&Arc<Segment>> {
-        self.from(lsn)
-            .first()
-            .filter(|segment| segment.base() <= lsn)
+    fn oldest(&self) -> Option<usize> {
+        let turns = self.mapped.iter().enumerate();
+        let oldest = turns.min_by_key(|(_, seat)| seat.turn)?;
+        Some(oldest.0)
     }
 }
 
-/// Keeps `INV-M4`.
-fn is_contiguous(sealed: &[SealedSegment]) -> bool {
-    sealed.iter().all(|segment| segment.base <= segment.end)
-        && sealed.windows(2).all(|pair| match pair {
-            [one, next] => one.end == next.base && one.name.id < next.name.id,
-            _ => true,
-        })
+impl Seat {
+    fn base(&self) -> Lsn {
+        self.mapped.segment().base()
+    }
+
+    fn end(&self) -> Lsn {
+        self.mapped.segment().end()
+    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(log_loom)))]
 mod tests {
     use super::*;
-    use log_wal::format::SegmentName;
 
     const POLICY: IndexPolicy = IndexPolicy {
         interval_bytes: 0,
         saves: false,
     };
 
-    /// Segments with these ends, without files.
-    fn sealed(base: u64, ends: &[u64]) -> Vec<SealedSegment> {
-        let bases = std::iter::once(&base).chain(ends);
-        let segment = |((base, end), id): ((&u64, &u64), u64)| SealedSegment {
-            name: SegmentName {
-                base: Lsn(*base),
-                id,
-            },
-            path: format!("segment {id}").into(),
-            salt: id,
-            log_uuid: [0; 16],
-            base: Lsn(*base),
-            end: Lsn(*end),
-            end_position: 8192,
-            file_bytes: 8192,
-        };
-        bases.zip(ends).zip(1..).map(segment).collect()
-    }
-
-    fn found(version: &Version, lsn: u64) -> Option<u64> {
-        version.find(Lsn(lsn)).map(|segment| segment.id())
-    }
-
-    #[test]
-    fn every_lsn_is_in_the_one_segment_that_has_it() {
-        let version = Version::default().succeeded_by(sealed(10, &[12, 12, 12, 20]));
-        let expected = [
-            (9, None),
-            (10, Some(1)),
-            (11, Some(1)),
-            (12, Some(4)),
-            (19, Some(4)),
-        ];
-        for (lsn, segment) in expected {
-            assert_eq!(found(&version, lsn), segment, "INV-M4: record {lsn}");
+    fn six_segments(wal: &Wal) -> Catalog {
+        for lsn in 0..6_u64 {
+            wal.append(&lsn.to_le_bytes()).unwrap();
+            wal.rotate().unwrap();
         }
-        assert_eq!(found(&version, 20), None);
-        assert_eq!(found(&Version::default(), 0), None);
-    }
-
-    #[test]
-    fn segments_that_do_not_join_are_noticed() {
-        let whole = sealed(0, &[10, 20, 30]);
-        assert!(is_contiguous(&whole));
-        assert!(is_contiguous(&[]));
-        let without_the_middle = [whole[0].clone(), whole[2].clone()];
-        assert!(!is_contiguous(&without_the_middle), "INV-M4: a gap");
-        let twice = [whole[0].clone(), whole[0].clone()];
-        assert!(!is_contiguous(&twice), "INV-M4: an overlap");
-        let backwards = [whole[1].clone(), whole[0].clone()];
-        assert!(!is_contiguous(&backwards), "INV-M4: out of order");
-    }
-
-    #[test]
-    fn a_segment_stays_itself_from_version_to_version() {
-        let first = Version::default().succeeded_by(sealed(0, &[10, 20]));
-        let second = first.succeeded_by(sealed(0, &[10, 20, 30]));
-        for (one, next) in first.segments.iter().zip(&second.segments) {
-            assert!(Arc::ptr_eq(one, next), "with its mapping");
+        Catalog {
+            mapped_max: 2,
+            ..Catalog::new(Lsn::ZERO, wal, POLICY)
         }
-        let mut shorter = sealed(0, &[10, 20, 30]);
-        shorter.remove(0);
-        let third = second.succeeded_by(shorter);
-        assert!(
-            Arc::ptr_eq(&second.segments[1], &third.segments[0]),
-            "dropped from the front"
-        );
-        let cut = third.succeeded_by(sealed(0, &[10, 15]));
-        assert_eq!(
-            cut.segments[1].end(),
-            Lsn(15),
-            "a segment that was cut is another"
-        );
     }
 
     #[test]
     fn no_more_segments_are_mapped_than_allowed_and_all_are_read() {
         let directory = tempfile::tempdir().unwrap();
         let wal = Wal::open(directory.path()).unwrap();
-        for lsn in 0..6_u64 {
-            wal.append(&lsn.to_le_bytes()).unwrap();
-            wal.rotate().unwrap();
-        }
-        let catalog = Catalog {
-            mapped_max: 2,
-            ..Catalog::new(Vec::new(), POLICY)
-        };
-        catalog.refresh(&wal);
+        let catalog = six_segments(&wal);
         let mut held = Vec::new();
         for lsn in (0..6).chain((0..6).rev()) {
             let mut walk = catalog.walk_from(Lsn(lsn)).unwrap().unwrap();
             held.push(walk.step().unwrap().unwrap());
-            let segments = catalog.segments_from(Lsn(0));
-            let mapped = segments
-                .iter()
-                .filter(|segment| segment.mapped().is_some())
-                .count();
-            assert!(mapped <= 2, "{mapped} are mapped");
+            assert!(catalog.mapped_count() <= 2);
         }
         for record in held {
             assert_eq!(record.payload(), record.lsn().0.to_le_bytes(), "INV-M5");
         }
+    }
+
+    #[test]
+    fn the_mapping_that_was_made_first_goes_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let wal = Wal::open(directory.path()).unwrap();
+        let catalog = six_segments(&wal);
+        let map = |lsn| Arc::downgrade(&catalog.find(Lsn(lsn)).unwrap().unwrap());
+        let (five, one) = (map(5), map(1));
+        assert!(five.upgrade().is_some() && one.upgrade().is_some());
+        let three = map(3);
+        assert!(five.upgrade().is_none(), "it made room, at once");
+        assert!(one.upgrade().is_some() && three.upgrade().is_some());
+    }
+
+    #[test]
+    fn what_is_dropped_is_neither_found_nor_mapped_any_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let wal = Wal::open(directory.path()).unwrap();
+        let catalog = six_segments(&wal);
+        let mapped = Arc::downgrade(&catalog.find(Lsn(1)).unwrap().unwrap());
+        let late = catalog.segments_from(Lsn(1)).remove(0);
+        let gone: Vec<_> = catalog
+            .drop_before(Lsn(3))
+            .iter()
+            .map(|it| it.id())
+            .collect();
+        assert_eq!(gone, [1, 2, 3]);
+        assert!(mapped.upgrade().is_none(), "its mapping went with it");
+        assert!(catalog.find(Lsn(2)).is_none());
+        assert!(catalog.find(Lsn(3)).is_some());
+        // Who was about to map it still can, and nobody else finds that.
+        assert!(catalog.map(&late).is_ok());
+        assert!(catalog.find(Lsn(1)).is_none(), "INV-M4");
+        catalog.refresh(&wal);
+        assert!(
+            catalog.find(Lsn(1)).is_none(),
+            "the log has it still; we do not"
+        );
+        assert_eq!(catalog.drop_before(Lsn(3)).len(), 0);
+        assert!(catalog.reload(wal.first_lsn(), &wal).is_empty());
+        assert!(catalog.find(Lsn(1)).is_some(), "as the log has it");
     }
 }

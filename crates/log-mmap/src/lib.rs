@@ -52,11 +52,17 @@ mod reader;
 mod records;
 mod verify;
 
+mod hand_over;
+
 mod catalog;
+mod current;
+mod directory;
 mod frames;
 mod index;
+mod leftovers;
 mod map;
 mod segment;
+mod sync;
 
 pub use index::IndexFault;
 pub use options::StoreOptions;
@@ -68,5 +74,5 @@ pub use verify::{IndexCheck, IndexState, VerifyReport};
 // The words of the layer beneath that must travel up; API.md lists them.
 pub use log_wal::{
     AppendError, CommitError, Damage, Level, Lsn, OpenError, OpenReport, ReadError, Record,
-    SegmentInfo, SegmentState, Stats, TailState, Verify, WalOptions, Watermarks,
+    SegmentInfo, SegmentState, Stats, TailState, TruncateError, Verify, WalOptions, Watermarks,
 };

@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
-use log_wal::{Lsn, OpenError, OpenReport, ReadError, Record, SegmentInfo, WalReader};
+use log_wal::{
+    Lsn, OpenError, OpenReport, ReadError, Record, SealedSegment, SegmentInfo, WalReader,
+};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Sealed};
 use crate::options::INDEX_INTERVAL_BYTES_DEFAULT;
 use crate::records::{Records, Source, Way};
 use crate::segment::IndexPolicy;
@@ -57,7 +59,7 @@ impl Reader {
             interval_bytes: INDEX_INTERVAL_BYTES_DEFAULT,
             saves: false,
         };
-        let catalog = Catalog::new(wal.sealed(), policy);
+        let catalog = Catalog::new(wal.first_lsn(), &wal, policy);
         Ok(Self { wal, catalog })
     }
 
@@ -130,6 +132,19 @@ impl Reader {
         let segments = self.catalog.segments_from(Lsn::ZERO);
         let indexes = segments.iter().map(|segment| verify::check_index(segment));
         VerifyReport::new(self.wal.verify(), indexes.collect())
+    }
+}
+
+impl Sealed for WalReader {
+    /// What it found stays as it is.
+    fn sealed_count(&self) -> u64 {
+        0
+    }
+
+    fn sealed_from(&self, lsn: Lsn) -> Vec<SealedSegment> {
+        let mut sealed = self.sealed();
+        sealed.retain(|segment| segment.end > lsn || segment.base >= lsn);
+        sealed
     }
 }
 

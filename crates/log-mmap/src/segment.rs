@@ -7,15 +7,16 @@
 //! so an answer never depends on an index file (`INV-M3`), and what is then
 //! not found is damage of the segment itself.
 
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
-use log_wal::format::FrameKind;
+use log_wal::format::{FrameKind, SegmentName};
 use log_wal::{Damage, Lsn, ReadError, Record, SealedSegment};
 
 use crate::frames::{Frames, Place};
 use crate::index::{self, Index, IndexFault};
 use crate::map::{MapError, map_sealed};
+use crate::sync::{Mutex, lock};
 
 /// How indexes are made.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +32,15 @@ pub(crate) struct IndexPolicy {
 #[derive(Debug)]
 pub(crate) struct Segment {
     sealed: SealedSegment,
-    mapped: RwLock<Option<Arc<Mapped>>>,
+    /// Its mapping, for as long as anybody has it. Locked while it is made, so
+    /// that it is made once; readers find it in the catalog.
+    mapped: Mutex<Weak<Mapped>>,
 }
 
 /// A segment's frames in memory, and its index.
 #[derive(Debug)]
 pub(crate) struct Mapped {
+    segment: Arc<Segment>,
     frames: Frames,
     index: Index,
     origin: Origin,
@@ -53,7 +57,7 @@ impl Segment {
     pub(crate) fn new(sealed: SealedSegment) -> Self {
         Self {
             sealed,
-            mapped: RwLock::default(),
+            mapped: Mutex::new(Weak::new()),
         }
     }
 
@@ -66,6 +70,14 @@ impl Segment {
         self.sealed.name.id
     }
 
+    pub(crate) fn name(&self) -> SegmentName {
+        self.sealed.name
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.sealed.path
+    }
+
     pub(crate) fn base(&self) -> Lsn {
         self.sealed.base
     }
@@ -74,25 +86,17 @@ impl Segment {
         self.sealed.end
     }
 
-    /// Its mapping, if it has one now.
-    #[inline]
-    pub(crate) fn mapped(&self) -> Option<Arc<Mapped>> {
-        self.mapped
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Maps it and loads or builds its index, unless somebody else was faster.
-    /// Returns whether this call did it.
-    pub(crate) fn map(&self, policy: IndexPolicy) -> Result<(Arc<Mapped>, bool), ReadError> {
-        let mut slot = self.mapped.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mapped) = slot.as_ref() {
-            return Ok((Arc::clone(mapped), false));
+    /// Maps it and loads or builds its index, or returns the mapping that
+    /// somebody has.
+    pub(crate) fn map(self: &Arc<Self>, policy: IndexPolicy) -> Result<Arc<Mapped>, ReadError> {
+        let mut slot = lock(&self.mapped);
+        if let Some(mapped) = slot.upgrade() {
+            return Ok(mapped);
         }
         let frames = self.frames()?;
         let mapped = match index::load(&self.sealed) {
             Ok(index) => Mapped {
+                segment: Arc::clone(self),
                 frames,
                 index,
                 origin: Origin::File,
@@ -103,13 +107,8 @@ impl Segment {
             }
         };
         let mapped = Arc::new(mapped);
-        *slot = Some(Arc::clone(&mapped));
-        Ok((mapped, true))
-    }
-
-    /// Lets go of the mapping. Records and walks that hold it keep it.
-    pub(crate) fn unmap(&self) {
-        *self.mapped.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *slot = Arc::downgrade(&mapped);
+        Ok(mapped)
     }
 
     /// Maps the file as far as there are frames.
@@ -126,12 +125,13 @@ impl Segment {
         }
     }
 
-    fn build(&self, frames: Frames, policy: IndexPolicy) -> Mapped {
+    fn build(self: &Arc<Self>, frames: Frames, policy: IndexPolicy) -> Mapped {
         let built = index::build(&frames, policy.interval_bytes);
         if policy.saves && built.is_whole {
             self.save(&built.index);
         }
         Mapped {
+            segment: Arc::clone(self),
             frames,
             index: built.index,
             origin: Origin::Segment,
@@ -163,48 +163,6 @@ impl Segment {
         index::load(&self.sealed)
     }
 
-    /// A walk from record `lsn` on, which is in this segment.
-    pub(crate) fn walk_from(
-        self: &Arc<Self>,
-        mapped: Arc<Mapped>,
-        lsn: Lsn,
-        policy: IndexPolicy,
-    ) -> Result<Walk, ReadError> {
-        let walk = |mapped, place| Walk {
-            segment: Arc::clone(self),
-            mapped,
-            place,
-            is_checked: true,
-        };
-        if let Some(place) = mapped.find(lsn) {
-            return Ok(walk(mapped, place));
-        }
-        let mapped = self.reindexed(mapped, policy);
-        match mapped.find(lsn) {
-            Some(place) => Ok(walk(mapped, place)),
-            None => Err(self.damaged(mapped.fault_before(lsn))),
-        }
-    }
-
-    /// The same mapping with an index that was built and not loaded.
-    #[cold]
-    fn reindexed(&self, mapped: Arc<Mapped>, policy: IndexPolicy) -> Arc<Mapped> {
-        if mapped.origin == Origin::Segment {
-            return mapped;
-        }
-        let mut slot = self.mapped.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(now) = slot.as_ref()
-            && now.origin == Origin::Segment
-        {
-            return Arc::clone(now);
-        }
-        let path = self.index_path();
-        tracing::warn!(path = %path.display(), "a lookup by the index failed; building it again");
-        let rebuilt = Arc::new(self.build(mapped.frames.clone(), policy));
-        *slot = Some(Arc::clone(&rebuilt));
-        rebuilt
-    }
-
     /// No whole frame of the record at `place` lies there.
     #[cold]
     fn damaged(&self, place: Place) -> ReadError {
@@ -228,6 +186,52 @@ impl Segment {
 }
 
 impl Mapped {
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// A walk from record `lsn` on, which is in this segment; `None` if the
+    /// index does not lead there.
+    #[inline]
+    pub(crate) fn walk_from(self: &Arc<Self>, lsn: Lsn) -> Option<Walk> {
+        let place = self.find(lsn)?;
+        Some(Walk {
+            mapped: Arc::clone(self),
+            place,
+            is_checked: true,
+        })
+    }
+
+    /// The same mapping with an index that was built and not loaded, for when
+    /// the way to record `lsn` failed.
+    ///
+    /// # Errors
+    ///
+    /// Damage of the segment, if this index was built already.
+    #[cold]
+    pub(crate) fn reindexed(&self, lsn: Lsn, policy: IndexPolicy) -> Result<Arc<Self>, ReadError> {
+        if self.origin == Origin::Segment {
+            return Err(self.damage_before(lsn));
+        }
+        let mut slot = lock(&self.segment.mapped);
+        if let Some(now) = slot.upgrade()
+            && now.origin == Origin::Segment
+        {
+            return Ok(now);
+        }
+        let path = self.segment.index_path();
+        tracing::warn!(path = %path.display(), "a lookup by the index failed; building it again");
+        let rebuilt = Arc::new(self.segment.build(self.frames.clone(), policy));
+        *slot = Arc::downgrade(&rebuilt);
+        Ok(rebuilt)
+    }
+
+    /// What keeps record `lsn` from being found.
+    #[cold]
+    pub(crate) fn damage_before(&self, lsn: Lsn) -> ReadError {
+        self.segment.damaged(self.fault_before(lsn))
+    }
+
     /// Where the frame of record `lsn` lies; it has passed its checksum.
     #[inline]
     fn find(&self, lsn: Lsn) -> Option<Place> {
@@ -255,7 +259,6 @@ impl Mapped {
 /// mapping.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    segment: Arc<Segment>,
     mapped: Arc<Mapped>,
     place: Place,
     /// Whether the frame at `place` has been checked already.
@@ -275,7 +278,7 @@ impl Walk {
                 frames.at(self.place)
             };
             let Ok(frame) = frame else {
-                return Some(Err(self.segment.damaged(self.place)));
+                return Some(Err(self.mapped.segment.damaged(self.place)));
             };
             let lsn = self.place.lsn;
             self.place = self.place.behind(&frame);

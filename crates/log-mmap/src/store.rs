@@ -1,22 +1,22 @@
 //! The log, open for writing, with its sealed segments mapped.
 //!
 //! Appends and durability are the write-ahead log's; this adds where to find
-//! things. A record is looked up in the catalog first, then in memory, and if
-//! it is in neither, it was just being handed over: the write-ahead log lists
-//! a segment as sealed before it lets go of the memory, so a second look at a
-//! refreshed catalog finds it (`INV-M1`).
+//! things (see `catalog` and `hand_over`), and takes index files along with the
+//! segments that they belong to.
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use log_wal::{
     AppendError, CommitError, Level, Lsn, OpenError, OpenReport, ReadError, Record, SegmentInfo,
-    Stats, Wal, Watermarks,
+    Stats, TruncateError, Wal, Watermarks,
 };
 
 use crate::catalog::Catalog;
+use crate::hand_over::{self, Whereabouts};
+use crate::leftovers;
 use crate::options::StoreOptions;
 use crate::records::{Records, Source, Way};
 use crate::segment::IndexPolicy;
@@ -46,6 +46,18 @@ struct Indexed {
     count: u64,
 }
 
+impl Indexed {
+    /// What is sealed now is left to its first reader.
+    fn all_of(wal: &Wal) -> Self {
+        // The count before the list: what is sealed in between is looked for
+        // the next time.
+        Self {
+            count: wal.sealed_count(),
+            end: wal.sealed().last().map_or(Lsn::ZERO, |sealed| sealed.end),
+        }
+    }
+}
+
 impl Store {
     /// Opens the log in `directory`, making both if they are missing.
     ///
@@ -59,21 +71,18 @@ impl Store {
     /// See [`OpenError`]; a refusal changes nothing on disk. Never because of
     /// an index.
     pub fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Self, OpenError> {
+        let directory = directory.as_ref();
         let wal = Wal::open_with(directory, options.wal)?;
+        leftovers::remove_orphans(directory);
         let policy = IndexPolicy {
             interval_bytes: options.index_interval_bytes,
             saves: true,
         };
-        let catalog = Catalog::new(Vec::new(), policy);
-        catalog.refresh(&wal);
-        let indexed = Indexed {
-            count: wal.sealed_count(),
-            end: wal.sealed().last().map_or(Lsn::ZERO, |sealed| sealed.end),
-        };
+        let catalog = Catalog::new(wal.first_lsn(), &wal, policy);
         Ok(Self {
+            indexed: Mutex::new(Indexed::all_of(&wal)),
             wal,
             catalog,
-            indexed: Mutex::new(indexed),
         })
     }
 
@@ -202,6 +211,73 @@ impl Store {
         Ok(segments.len())
     }
 
+    /// Drops every sealed segment of which all records lie below `lsn`, oldest
+    /// first, with its index, and returns how many. Never the active one:
+    /// records below `lsn` may stay.
+    ///
+    /// Records that are held stay valid (`INV-M5`). A reader that stands in a
+    /// dropped segment finishes it, and is then told by
+    /// [`ReadError::Truncated`] where the log begins, as is everybody who asks
+    /// for what was dropped. A crash at any moment leaves a log without a gap;
+    /// blocks for a sync of the directory per segment.
+    ///
+    /// ```
+    /// use log_mmap::{Lsn, ReadError, Store, StoreOptions};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let store = Store::open(directory.path(), StoreOptions::default())?;
+    /// store.append(b"needed until it is applied")?;
+    /// store.rotate()?;
+    /// store.append(b"still needed")?;
+    ///
+    /// let held = store.read(Lsn(0))?.ok_or("not there")?;
+    /// assert_eq!(store.drop_before(Lsn(1))?, 1);
+    /// assert_eq!(held.payload(), b"needed until it is applied");
+    /// let gone = store.read(Lsn(0));
+    /// assert!(matches!(gone, Err(ReadError::Truncated { first: Lsn(1), .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Wal::checkpoint`]. What could not be dropped is part of the log,
+    /// and is read as before.
+    pub fn drop_before(&self, lsn: Lsn) -> Result<usize, CommitError> {
+        self.catalog.refresh(&self.wal);
+        // The catalog first: nobody is led to a file that is about to go.
+        let gone = self.catalog.drop_before(lsn);
+        let dropped = self.wal.checkpoint(lsn);
+        let first = self.wal.first_lsn();
+        if dropped.is_err() {
+            self.catalog.reload(first, &self.wal);
+        }
+        let gone = gone.iter().filter(|segment| segment.end() <= first);
+        leftovers::remove_indexes(gone.map(Arc::as_ref));
+        dropped
+    }
+
+    /// Discards every record from `end` on, atomically and for good: `end` is
+    /// the number that the next record will have. See [`Wal::truncate_after`].
+    ///
+    /// Blocks for several syncs, and for reading one segment. The segment that
+    /// was cut is indexed when it is next read. Records that are held stay
+    /// valid (`INV-M5`).
+    ///
+    /// # Errors
+    ///
+    /// See [`TruncateError`].
+    pub fn truncate_after(&mut self, end: Lsn) -> Result<(), TruncateError> {
+        let truncated = self.wal.truncate_after(end);
+        let gone = self.catalog.reload(self.wal.first_lsn(), &self.wal);
+        leftovers::remove_indexes(gone.iter().map(Arc::as_ref));
+        let indexed = Indexed::all_of(&self.wal);
+        *self
+            .indexed
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner) = indexed;
+        truncated
+    }
+
     /// Record `lsn`; `None` at or beyond the end, and for a number that its
     /// writer gave up.
     ///
@@ -291,18 +367,12 @@ impl Source for Store {
     }
 
     fn locate(&self, lsn: Lsn) -> Result<Way, ReadError> {
-        if let Some(walk) = self.catalog.walk_from(lsn) {
-            return walk.map(Way::Cold);
-        }
-        if let Some(iter) = self.wal.iter_hot(lsn) {
-            return Ok(Way::Live(iter));
-        }
-        // In neither: it was handed over between the two looks, or it is in
-        // front of the first record. INV-M1
-        self.catalog.refresh(&self.wal);
-        match self.catalog.walk_from(lsn) {
-            Some(walk) => walk.map(Way::Cold),
-            None => Ok(Way::Live(self.wal.iter_from(lsn))),
+        let look = |catalog: &Catalog| catalog.walk_from(lsn);
+        match hand_over::find(&self.catalog, &self.wal, look, lsn) {
+            Whereabouts::Cold(walk) => walk.map(Way::Cold),
+            Whereabouts::Hot(iter) => Ok(Way::Live(iter)),
+            // It says what the first record is.
+            Whereabouts::Gone => Ok(Way::Live(self.wal.iter_from(lsn))),
         }
     }
 }

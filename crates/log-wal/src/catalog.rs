@@ -61,6 +61,14 @@ impl Catalog {
         self.read().iter().cloned().collect()
     }
 
+    /// The segments that end behind `lsn`, or begin there.
+    pub(crate) fn from(&self, lsn: Lsn) -> Vec<SealedSegment> {
+        let sealed = self.read();
+        let is_before = |it: &SealedSegment| it.end <= lsn && it.base < lsn;
+        let first = sealed.partition_point(is_before);
+        sealed.range(first..).cloned().collect()
+    }
+
     pub(crate) fn first_lsn(&self) -> Option<Lsn> {
         self.read().front().map(|segment| segment.base)
     }

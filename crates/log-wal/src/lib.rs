@@ -71,7 +71,7 @@ mod wal;
 
 pub use error::{AppendError, CommitError, Damage, OpenError, ReadError, TruncateError};
 pub use iter::Iter;
-pub use log_core::Lsn;
+pub use log_core::{Lsn, atomic_log};
 pub use options::{Level, Verify, WalOptions};
 pub use reader::WalReader;
 pub use record::Record;

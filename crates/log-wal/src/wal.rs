@@ -385,6 +385,14 @@ impl Wal {
         self.shared.catalog.all()
     }
 
+    /// The [`sealed`](Self::sealed) segments from record `lsn` on: that which
+    /// has it, and what lies behind. One without records that begins there is
+    /// among them.
+    #[must_use]
+    pub fn sealed_from(&self, lsn: Lsn) -> Vec<SealedSegment> {
+        self.shared.catalog.from(lsn)
+    }
+
     /// A number that changes whenever [`sealed`](Self::sealed) does, and is
     /// cheap to look at.
     #[must_use]

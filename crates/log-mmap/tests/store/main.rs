@@ -6,6 +6,7 @@ mod model;
 
 mod hand_over;
 mod held_records;
+mod retention;
 
 mod damage;
 mod index_damage;

@@ -1,11 +1,12 @@
-//! Whatever is done to a log, reading it gives what a `Vec` would.
+//! Whatever is done to a log, reading it gives what a map would.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
 use crate::support::{index_paths, options};
-use log_mmap::{Lsn, Reader, Record, Store};
+use log_mmap::{Lsn, ReadError, Reader, Record, Store};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -16,6 +17,10 @@ enum Step {
     Flush,
     Sync,
     Index,
+    /// Drop what lies below a record.
+    Drop(prop::sample::Index),
+    /// Discard what lies from a record on.
+    Truncate(prop::sample::Index),
     Reopen {
         index_interval_bytes: u32,
     },
@@ -38,6 +43,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Flush),
         1 => Just(Step::Sync),
         1 => Just(Step::Index),
+        1 => any::<prop::sample::Index>().prop_map(Step::Drop),
+        1 => any::<prop::sample::Index>().prop_map(Step::Truncate),
         1 => interval.prop_map(|index_interval_bytes| Step::Reopen { index_interval_bytes }),
         1 => (any::<prop::sample::Index>(), any::<prop::sample::Index>())
             .prop_map(|(which, kept)| Step::DamageIndex { which, kept }),
@@ -51,23 +58,44 @@ fn step() -> impl Strategy<Value = Step> {
 struct Pair<'a> {
     directory: &'a Path,
     store: Option<Store>,
-    model: Vec<Vec<u8>>,
+    model: BTreeMap<u64, Vec<u8>>,
+    first: u64,
+    end: u64,
+    /// Counts payloads, so that no two are the same.
+    made: usize,
 }
 
-impl Pair<'_> {
+impl<'a> Pair<'a> {
+    fn new(directory: &'a Path) -> Self {
+        Self {
+            directory,
+            store: Some(Store::open(directory, options(300)).unwrap()),
+            model: BTreeMap::new(),
+            first: 0,
+            end: 0,
+            made: 0,
+        }
+    }
+
     fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
 
     fn new_payload(&mut self, length: usize) -> Vec<u8> {
-        let number = self.model.len();
-        let payload: Vec<u8> = (0..length).map(|at| (at * 7 + number) as u8).collect();
-        self.model.push(payload.clone());
+        self.made += 1;
+        let payload: Vec<u8> = (0..length).map(|at| (at * 7 + self.made) as u8).collect();
+        self.model.insert(self.end, payload.clone());
+        self.end += 1;
         payload
     }
 
+    /// A number that the log has, or its end, or one beyond.
+    fn lsn(&self, at: prop::sample::Index) -> u64 {
+        at.index(self.end as usize + 2) as u64
+    }
+
     fn take(&mut self, step: Step) {
-        let end = Lsn(self.model.len() as u64);
+        let end = Lsn(self.end);
         match step {
             Step::Append(length) => {
                 let payload = self.new_payload(length);
@@ -77,12 +105,14 @@ impl Pair<'_> {
                 let payloads: Vec<_> = lengths.iter().map(|l| self.new_payload(*l)).collect();
                 let payloads: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
                 let lsns = self.store().append_batch(&payloads).unwrap();
-                assert_eq!(lsns, end..Lsn(self.model.len() as u64));
+                assert_eq!(lsns, end..Lsn(self.end));
             }
             Step::Rotate => drop(self.store().rotate().unwrap()),
             Step::Flush => assert_eq!(self.store().flush().unwrap(), end),
             Step::Sync => assert_eq!(self.store().sync().unwrap(), end),
             Step::Index => drop(self.store().index_sealed().unwrap()),
+            Step::Drop(at) => self.drop_before(self.lsn(at)),
+            Step::Truncate(at) => self.truncate_after(self.lsn(at)),
             Step::Reopen {
                 index_interval_bytes,
             } => {
@@ -91,11 +121,8 @@ impl Pair<'_> {
                 self.store = Some(Store::open(self.directory, options).unwrap());
             }
             Step::DamageIndex { which, kept } => self.damage_index(which, kept),
-            Step::Read(at) => self.check_read(at.index(self.model.len() + 1)),
-            Step::ReadRange(start, end) => {
-                let limit = self.model.len() + 2;
-                self.check_range(start.index(limit)..end.index(limit));
-            }
+            Step::Read(at) => self.check_read(self.lsn(at)),
+            Step::ReadRange(start, end) => self.check_range(self.lsn(start)..self.lsn(end)),
         }
     }
 
@@ -109,57 +136,85 @@ impl Pair<'_> {
         fs::write(path, &bytes[..kept.index(bytes.len() + 1)]).unwrap();
     }
 
-    fn check_read(&self, lsn: usize) {
-        let record = self.store().read(Lsn(lsn as u64)).unwrap();
-        let expected = self.model.get(lsn);
-        assert_eq!(
-            record.map(Record::into_payload).as_deref(),
-            expected.map(Vec::as_slice)
-        );
+    fn drop_before(&mut self, lsn: u64) {
+        let before = self.store().segments().len();
+        let dropped = self.store().drop_before(Lsn(lsn)).unwrap();
+        assert_eq!(self.store().segments().len(), before - dropped);
+        let first = self.store().first_lsn().0;
+        assert!(first <= lsn.max(self.first), "INV-F2: {first} of {lsn}");
+        self.first = first;
+        self.model = self.model.split_off(&first);
     }
 
-    fn check_range(&self, lsns: Range<usize>) {
-        let found = self
+    fn truncate_after(&mut self, end: u64) {
+        let truncated = self.store.as_mut().unwrap().truncate_after(Lsn(end));
+        assert_eq!(truncated.is_ok(), (self.first..=self.end).contains(&end));
+        if truncated.is_ok() {
+            self.end = end;
+            self.model.split_off(&end);
+        }
+    }
+
+    fn check_read(&self, lsn: u64) {
+        let record = self.store().read(Lsn(lsn));
+        if lsn < self.first {
+            let first = Lsn(self.first);
+            let is_told =
+                matches!(record, Err(ReadError::Truncated { first: f, .. }) if f == first);
+            assert!(is_told, "{lsn} is in front of {first}: {record:?}");
+            return;
+        }
+        let found = record.unwrap().map(Record::into_payload);
+        assert_eq!(found.as_deref(), self.model.get(&lsn).map(Vec::as_slice));
+    }
+
+    fn check_range(&self, lsns: Range<u64>) {
+        let mut found = self
             .store()
-            .range(Lsn(lsns.start as u64)..Lsn(lsns.end as u64));
+            .range(Lsn(lsns.start)..Lsn(lsns.end))
+            .peekable();
+        if lsns.start < self.first.min(lsns.end) {
+            let first = found.next_if(Result::is_err);
+            assert!(first.is_some(), "{lsns:?} is in front of {}", self.first);
+        }
         let found: Vec<_> = found.map(Result::unwrap).collect();
-        let start = lsns.start.min(self.model.len());
-        let end = lsns.end.clamp(start, self.model.len());
-        assert_eq!(found.len(), end - start, "{lsns:?}");
-        for (record, number) in found.iter().zip(start..) {
-            assert_eq!(record.lsn(), Lsn(number as u64));
-            assert_eq!(record.payload(), self.model[number]);
+        let start = lsns.start.min(lsns.end);
+        let expected: Vec<_> = self.model.range(start..lsns.end).collect();
+        assert_eq!(found.len(), expected.len(), "{lsns:?}");
+        for (record, (lsn, payload)) in found.iter().zip(expected) {
+            assert_eq!(record.lsn(), Lsn(*lsn));
+            assert_eq!(record.payload(), payload);
         }
     }
 
     fn check_all(&self) {
-        self.check_range(0..self.model.len() + 1);
-        for lsn in 0..=self.model.len() {
+        self.check_range(0..self.end + 1);
+        for lsn in 0..=self.end {
             self.check_read(lsn);
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn reads_across_cold_and_hot_equal_a_vec(steps in prop::collection::vec(step(), 1..60)) {
+    fn reads_across_cold_and_hot_equal_a_map(steps in prop::collection::vec(step(), 1..60)) {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path(), options(300)).unwrap();
-        let mut pair = Pair { directory: directory.path(), store: Some(store), model: Vec::new() };
+        let mut pair = Pair::new(directory.path());
         for step in steps {
             pair.take(step);
         }
         pair.check_all();
 
         pair.store().flush().unwrap();
+        let expected: Vec<_> = pair.model.values().cloned().collect();
         let reader = Reader::open(directory.path()).unwrap();
         let found: Vec<_> = reader.iter().map(|record| record.unwrap().into_payload()).collect();
-        prop_assert_eq!(&found, &pair.model, "a reader sees the same");
+        prop_assert_eq!(&found, &expected, "a reader sees the same");
         pair.store.take().unwrap().close().unwrap();
         let report = Reader::open(directory.path()).unwrap().verify();
         prop_assert!(report.is_sound(), "{:?}", report.damage);
-        prop_assert_eq!(report.records, pair.model.len() as u64);
+        prop_assert_eq!(report.records, expected.len() as u64);
     }
 }

@@ -157,15 +157,33 @@ impl Catalog {
 
     /// The mapping of the segment that has record `lsn`, made if necessary.
     pub(crate) fn find(&self, lsn: Lsn) -> Option<Result<Arc<Mapped>, ReadError>> {
-        let found = self.current.look(|version| version.find(lsn))?;
-        Some(match found {
-            Found::Mapped(mapped) => Ok(mapped),
-            Found::Unmapped(segment) => self.map(&segment),
-        })
+        loop {
+            let segment = match self.current.look(|version| version.find(lsn))? {
+                Found::Mapped(mapped) => return Some(Ok(mapped)),
+                Found::Unmapped(segment) => segment,
+            };
+            match self.map(&segment) {
+                // It was dropped, and its file went before it was mapped.
+                Err(_) if !self.has(&segment) => {}
+                mapped => return Some(mapped),
+            }
+        }
+    }
+
+    fn has(&self, segment: &Arc<Segment>) -> bool {
+        self.current.look(|version| version.directory.has(segment))
+    }
+
+    /// Maps and indexes a segment for its first reader, if it was not dropped.
+    pub(crate) fn prepare(&self, segment: &Arc<Segment>) -> Result<(), ReadError> {
+        match self.map(segment) {
+            Err(error) if self.has(segment) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The segment's mapping and index, made if necessary.
-    pub(crate) fn map(&self, segment: &Arc<Segment>) -> Result<Arc<Mapped>, ReadError> {
+    fn map(&self, segment: &Arc<Segment>) -> Result<Arc<Mapped>, ReadError> {
         let mapped = segment.map(self.policy)?;
         self.seat(&mapped);
         Ok(mapped)
@@ -320,6 +338,20 @@ mod tests {
         let three = map(3);
         assert!(five.upgrade().is_none(), "it made room, at once");
         assert!(one.upgrade().is_some() && three.upgrade().is_some());
+    }
+
+    #[test]
+    fn a_segment_that_goes_before_it_is_mapped_is_no_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let wal = Wal::open(directory.path()).unwrap();
+        let catalog = six_segments(&wal);
+        let [dropped, damaged] = [1, 4].map(|lsn| catalog.segments_from(Lsn(lsn)).remove(0));
+        std::fs::remove_file(dropped.path()).unwrap();
+        std::fs::remove_file(damaged.path()).unwrap();
+        assert!(catalog.find(Lsn(1)).unwrap().is_err(), "part of the log");
+        catalog.drop_before(Lsn(2));
+        assert!(catalog.find(Lsn(1)).is_none());
+        assert!(catalog.find(Lsn(4)).unwrap().is_err());
     }
 
     #[test]

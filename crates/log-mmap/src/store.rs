@@ -205,7 +205,7 @@ impl Store {
         for segment in &segments {
             // Before trying: one that fails is left to its first reader.
             indexed.end = segment.end();
-            self.catalog.map(segment)?;
+            self.catalog.prepare(segment)?;
         }
         indexed.count = count;
         Ok(segments.len())

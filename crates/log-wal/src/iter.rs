@@ -130,13 +130,14 @@ impl Iter {
         if hot_only || self.next >= shared.tail.published_end() {
             return Ok(None);
         }
-        match shared.catalog.find(self.next) {
-            Some(segment) => {
-                let scan = FileScan::open(shared.storage.as_ref(), &segment, self.next)?;
-                Ok(Some(Place::File(scan)))
+        while let Some(segment) = shared.catalog.find(self.next) {
+            match FileScan::open(shared.storage.as_ref(), &segment, self.next) {
+                // It was dropped, and its file went before it was opened.
+                Err(_) if shared.catalog.find(self.next).as_ref() != Some(&segment) => {}
+                scan => return scan.map(Place::File).map(Some),
             }
-            None => Err(truncated(self.next, shared.first_lsn())),
         }
+        Err(truncated(self.next, shared.first_lsn()))
     }
 
     /// The next record from where we stand; `None` at the end of that.

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::support::{assert_complete, dense, index_paths, make, payload, segment_paths};
-use log_wal::format::{FrameKey, Header, Predecessor};
 use log_mmap::{IndexState, Lsn, ReadError, Reader, Store};
+use log_wal::format::{FrameKey, Header, Predecessor};
 
 const RECORDS: u64 = 30;
 const END: u64 = 2 * RECORDS;

@@ -31,7 +31,7 @@ VERSION = 1
 RECYCLED, TRUNCATES = 1, 2
 
 PUBLISHED, VOID = 2, 3
-RECORD, SYNC_MARK, SEAL = 0x00, 0x81, 0x82
+SYNC_MARK, SEAL = 0x81, 0x82
 
 NAME = re.compile(r"([0-9]{20})-([0-9]{10,})\.log")
 
@@ -120,8 +120,8 @@ class Frame:
         self.len_bytes = 16 + -(-len(payload) // 8) * 8
 
     def is_known(self):
-        if self.kind == RECORD:
-            return self.state in (PUBLISHED, VOID)
+        if self.is_numbered:
+            return self.state == PUBLISHED or self.state == VOID and self.kind == 0
         is_unnumbered = self.kind in (SYNC_MARK, SEAL)
         return is_unnumbered and self.state == PUBLISHED and len(self.payload) == 8
 
@@ -173,12 +173,12 @@ class Walk:
             if frame.kind == SEAL:
                 self.is_sealed = not in_batch and frame.said_end() == lsn
                 break
-            if frame.kind == RECORD:
+            if frame.is_numbered:
                 if frame.begins == in_batch:
                     break
                 in_batch = not frame.ends
                 if frame.state == PUBLISHED:
-                    batch.append((lsn, frame.payload))
+                    batch.append((lsn, frame.kind, frame.payload))
             else:
                 self.marks += 1
             position += frame.len_bytes
@@ -299,13 +299,13 @@ def read(segments, warn):
         raise newest_damage
 
 
-def as_json(lsn, payload):
-    return json.dumps({"lsn": lsn, "payload_hex": payload.hex()})
+def as_json(lsn, codec, payload):
+    return json.dumps({"lsn": lsn, "codec": codec, "payload_hex": payload.hex()})
 
 
-def as_text(lsn, payload):
+def as_text(lsn, codec, payload):
     shown = base64.b64encode(payload).decode() if payload else "-"
-    return f"{lsn} {len(payload)} {shown}"
+    return f"{lsn} {codec} {len(payload)} {shown}"
 
 
 def main():
@@ -314,8 +314,8 @@ def main():
         epilog="exit codes: 0 sound, 1 damaged, 2 nothing to read")
     parser.add_argument("directory", help="the log's directory")
     parser.add_argument("--json", action="store_true",
-                        help='one object a line: {"lsn": 0, "payload_hex": "6869"}; '
-                        "without it: lsn, length and payload in base64")
+                        help='one object a line: {"lsn": 0, "codec": 0, "payload_hex": "6869"}; '
+                        "without it: lsn, codec, length and payload in base64")
     parser.add_argument("--segments", action="store_true",
                         help="list the segments instead of the records")
     arguments = parser.parse_args()
@@ -330,8 +330,8 @@ def main():
                 print(f"{segment.name}: records {walk.end - segment.header.base}, "
                       f"marks {walk.marks}, frames end at byte {walk.end_position}")
                 continue
-            for lsn, payload in walk.records:
-                print(show(lsn, payload))
+            for lsn, codec, payload in walk.records:
+                print(show(lsn, codec, payload))
     except Damaged as damage:
         warn(damage)
         return 1

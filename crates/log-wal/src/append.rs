@@ -5,11 +5,13 @@
 //! no framing step later.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use log_core::{CELL_ALIGN_BYTES, CELL_HEADER_BYTES, Lsn, Need, Reservation, Word, cell_bytes};
 
 use crate::error::AppendError;
-use crate::format::MARK_BYTES;
+use crate::format::{Codec, MARK_BYTES};
+use crate::payload::Payload;
 use crate::segment::SegmentMeta;
 use crate::shared::Shared;
 
@@ -32,7 +34,19 @@ impl Shared {
         Ok(lsn)
     }
 
-    pub(crate) fn append_batch(&self, payloads: &[&[u8]]) -> Result<Range<Lsn>, AppendError> {
+    pub(crate) fn append_payload<P: Payload + ?Sized>(
+        &self,
+        payload: &P,
+    ) -> Result<Lsn, AppendError> {
+        let codec = payload.codec();
+        let filled = self.append_filled(payload.len_bytes(), codec, |place| payload.copy_to(place));
+        filled.map(|(lsn, ())| lsn)
+    }
+
+    pub(crate) fn append_batch<P: Payload>(
+        &self,
+        payloads: &[P],
+    ) -> Result<Range<Lsn>, AppendError> {
         self.group.check()?;
         if payloads.is_empty() {
             let end = self.tail.published_end();
@@ -40,8 +54,8 @@ impl Shared {
         }
         let mut bytes = 0_usize;
         for payload in payloads {
-            self.check_length(payload.len())?;
-            bytes = bytes.saturating_add(cell_bytes(payload.len()));
+            self.check_length(payload.len_bytes())?;
+            bytes = bytes.saturating_add(cell_bytes(payload.len_bytes()));
         }
         let too_large = || AppendError::BatchTooLarge {
             records: payloads.len(),
@@ -52,22 +66,23 @@ impl Shared {
             return Err(too_large());
         }
         let mark = self.marks.take_due(self.progress.durable_end.get());
-        let mut place = self.reserve(need(records, bytes, mark)?)?;
+        let place = self.reserve(need(records, bytes, mark)?)?;
         let lsns = place.base()..place.end();
-        let mut frames = Frames::new(&mut place, mark);
         let last = payloads.len() - 1;
-        for (index, payload) in payloads.iter().enumerate() {
-            let lsn = Lsn(lsns.start.0 + index as u64);
-            frames.push(lsn, payload, (index == 0, index == last));
-        }
-        let first_word = frames.first_word;
-        place.publish(first_word);
+        fill_and_publish(place, mark, |frames| {
+            for (index, payload) in payloads.iter().enumerate() {
+                let lsn = Lsn(lsns.start.0 + index as u64);
+                frames.push(lsn, payload, (index == 0, index == last));
+            }
+        });
         Ok(lsns)
     }
 
-    pub(crate) fn append_in_place<R>(
+    /// Appends a record of `payload_bytes` that `fill` writes.
+    pub(crate) fn append_filled<R>(
         &self,
         payload_bytes: usize,
+        codec: Codec,
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<(Lsn, R), AppendError> {
         self.check_length(payload_bytes)?;
@@ -75,13 +90,9 @@ impl Shared {
         let mark = self.marks.take_due(self.progress.durable_end.get());
         let place = self.reserve(need(1, cell_bytes(payload_bytes), mark)?)?;
         let lsn = place.base();
-        let mut filling = Filling {
-            place: Some(place),
-            mark,
-            payload_bytes,
-        };
-        let answer = fill(filling.payload_mut());
-        filling.publish(false);
+        let answer = fill_and_publish(place, mark, |frames| {
+            frames.push_filled(lsn, payload_bytes, codec, (true, true), fill)
+        });
         Ok((lsn, answer))
     }
 
@@ -105,46 +116,48 @@ fn mark_bytes(mark: Option<Lsn>) -> usize {
     if mark.is_some() { MARK_BYTES } else { 0 }
 }
 
-/// A place that the caller fills. If that panics, it becomes a void frame:
-/// its number stays taken, and holds nobody up.
-struct Filling<'a> {
-    /// `None` once it is published.
-    place: Option<Reservation<'a, SegmentMeta>>,
+/// Publishes the frames that `build` makes of the caller's payloads. If that
+/// panics, they become void ones: their numbers stay taken, and hold nobody up.
+fn fill_and_publish<R>(
+    mut place: Reservation<'_, SegmentMeta>,
     mark: Option<Lsn>,
-    payload_bytes: usize,
-}
-
-impl Filling<'_> {
-    fn payload_mut(&mut self) -> &mut [u8] {
-        let mark_bytes = mark_bytes(self.mark);
-        match &mut self.place {
-            Some(place) => {
-                let payload = &mut place.bytes_mut()[mark_bytes + CELL_HEADER_BYTES..];
-                &mut payload[..self.payload_bytes]
-            }
-            None => &mut [],
+    build: impl FnOnce(&mut Frames<'_>) -> R,
+) -> R {
+    let filled = catch_unwind(AssertUnwindSafe(|| {
+        let mut frames = Frames::new(&mut place, mark);
+        let answer = build(&mut frames);
+        assert!(
+            frames.rest.is_empty(),
+            "a payload's length changed while it was appended"
+        );
+        (frames.first_word, answer)
+    }));
+    match filled {
+        Ok((first_word, answer)) => {
+            place.publish(first_word);
+            answer
+        }
+        Err(panic) => {
+            give_up(place);
+            resume_unwind(panic)
         }
     }
-
-    fn publish(&mut self, is_void: bool) {
-        let Some(mut place) = self.place.take() else {
-            return;
-        };
-        let (lsn, payload_bytes) = (place.base(), self.payload_bytes);
-        let mut frames = Frames::new(&mut place, self.mark);
-        frames.build(cell_bytes(payload_bytes), |meta, cell, position| {
-            meta.key
-                .build_in_place(cell, position, lsn, payload_bytes, is_void)
-        });
-        let first_word = frames.first_word;
-        place.publish(first_word);
-    }
 }
 
-impl Drop for Filling<'_> {
-    fn drop(&mut self) {
-        self.publish(true);
+/// Publishes void frames. A mark that was to come along is lost, and with it
+/// nothing but a proof.
+#[cold]
+fn give_up(mut place: Reservation<'_, SegmentMeta>) {
+    let (words, base) = (place.void_words(), place.base());
+    let mut frames = Frames::new(&mut place, None);
+    for (index, (_, word)) in words.enumerate() {
+        let lsn = Lsn(base.0 + index as u64);
+        frames.build(word.cell_bytes(), |meta, cell, position| {
+            (meta.key.build_void(cell, position, lsn, word), ())
+        });
     }
+    let first_word = frames.first_word;
+    place.publish(first_word);
 }
 
 /// Builds frames one behind the other in a reserved place.
@@ -171,28 +184,42 @@ impl<'a> Frames<'a> {
         };
         if let Some(durable_end) = mark {
             frames.build(MARK_BYTES, |meta, cell, position| {
-                meta.key.build_mark(cell, position, lsn, durable_end)
+                (meta.key.build_mark(cell, position, lsn, durable_end), ())
             });
         }
         frames
     }
 
     #[inline]
-    fn push(&mut self, lsn: Lsn, payload: &[u8], ends: (bool, bool)) {
-        self.build(cell_bytes(payload.len()), |meta, cell, position| {
-            meta.key.build_record(cell, position, lsn, payload, ends)
-        });
+    fn push<P: Payload + ?Sized>(&mut self, lsn: Lsn, payload: &P, ends: (bool, bool)) {
+        let fill = |place: &mut [u8]| payload.copy_to(place);
+        self.push_filled(lsn, payload.len_bytes(), payload.codec(), ends, fill);
     }
 
     #[inline]
-    fn build(
+    fn push_filled<R>(
+        &mut self,
+        lsn: Lsn,
+        payload_bytes: usize,
+        codec: Codec,
+        ends: (bool, bool),
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        self.build(cell_bytes(payload_bytes), |meta, cell, position| {
+            let word = meta.key.record_word(payload_bytes, codec, ends);
+            meta.key.fill_record(cell, position, lsn, word, fill)
+        })
+    }
+
+    #[inline]
+    fn build<R>(
         &mut self,
         cell_bytes: usize,
-        build: impl FnOnce(&SegmentMeta, &mut [u8], u64) -> Word,
-    ) {
+        build: impl FnOnce(&SegmentMeta, &mut [u8], u64) -> (Word, R),
+    ) -> R {
         debug_assert!(cell_bytes >= CELL_HEADER_BYTES);
         let (cell, rest) = std::mem::take(&mut self.rest).split_at_mut(cell_bytes);
-        let word = build(self.meta, cell, self.position);
+        let (word, answer) = build(self.meta, cell, self.position);
         if self.is_first {
             self.first_word = word;
         } else {
@@ -201,5 +228,6 @@ impl<'a> Frames<'a> {
         self.is_first = false;
         self.position += cell_bytes as u64;
         self.rest = rest;
+        answer
     }
 }

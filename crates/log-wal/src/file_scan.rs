@@ -127,7 +127,8 @@ impl FileScan {
         let is_record = frame.kind == FrameKind::Record;
         let payload = is_record.then(|| self.buffer.slice_ref(frame.payload));
         Ok(Decoded {
-            record: payload.map(|payload| Record::new(frame.lsn, payload)),
+            record: payload
+                .map(|payload| Record::new(frame.lsn, payload).with_codec(frame.codec())),
             len_bytes: frame.len_bytes(),
             next_lsn: frame.next_lsn(),
         })

@@ -231,7 +231,7 @@ impl Hot {
                     self.next = frame.next_lsn();
                     if frame.kind == FrameKind::Record {
                         let payload = self.frames.slice_ref(frame.payload);
-                        return Some(Record::new(frame.lsn, payload));
+                        return Some(Record::new(frame.lsn, payload).with_codec(frame.codec()));
                     }
                     continue;
                 }

@@ -47,6 +47,7 @@ pub mod format;
 pub mod storage;
 
 mod options;
+mod payload;
 mod record;
 
 mod append;
@@ -70,9 +71,11 @@ mod report;
 mod wal;
 
 pub use error::{AppendError, CommitError, Damage, OpenError, ReadError, TruncateError};
+pub use format::Codec;
 pub use iter::Iter;
 pub use log_core::{Lsn, atomic_log};
 pub use options::{Level, Verify, WalOptions};
+pub use payload::{Parts, Payload};
 pub use reader::WalReader;
 pub use record::Record;
 pub use recovery::Row;

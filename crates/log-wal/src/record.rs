@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use log_core::Lsn;
 
+use crate::format::Codec;
+
 /// A record: its number and its bytes.
 ///
 /// The bytes are shared, not copied: they keep the memory that they lie in
@@ -11,20 +13,38 @@ use log_core::Lsn;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     lsn: Lsn,
+    codec: Codec,
     payload: Bytes,
 }
 
 impl Record {
-    /// A record with this number and these bytes.
+    /// A record with this number and these bytes, [plain](Codec::PLAIN).
     #[must_use]
     pub fn new(lsn: Lsn, payload: Bytes) -> Self {
-        Self { lsn, payload }
+        let codec = Codec::PLAIN;
+        Self {
+            lsn,
+            codec,
+            payload,
+        }
+    }
+
+    /// The same record with another codec.
+    #[must_use]
+    pub fn with_codec(self, codec: Codec) -> Self {
+        Self { codec, ..self }
     }
 
     /// Its number.
     #[must_use]
     pub fn lsn(&self) -> Lsn {
         self.lsn
+    }
+
+    /// How its bytes are to be read.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.codec
     }
 
     /// Its bytes.

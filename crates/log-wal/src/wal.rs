@@ -9,9 +9,10 @@ use std::time::Duration;
 use log_core::{Cursor, Lsn};
 
 use crate::error::{AppendError, CommitError, OpenError, TruncateError};
-use crate::format::FIRST_POSITION;
+use crate::format::{Codec, FIRST_POSITION};
 use crate::iter::Iter;
 use crate::options::{Level, WalOptions};
+use crate::payload::{Parts, Payload};
 use crate::recovery::{examine, refuse_strangers};
 use crate::report::{
     OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, Watermarks,
@@ -155,14 +156,84 @@ impl Wal {
         self.shared.append(payload)
     }
 
+    /// Appends a record and waits until it has reached `level`.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]. After [`AppendError::Commit`] the record may be
+    /// appended, and is not acknowledged.
+    pub fn append_to<P: Payload + ?Sized>(
+        &self,
+        level: Level,
+        payload: &P,
+    ) -> Result<Lsn, AppendError> {
+        let lsn = self.append_payload(payload)?;
+        self.commit(Lsn(lsn.0 + 1), level)?;
+        Ok(lsn)
+    }
+
+    /// The same as [`append`](Self::append) for anything that can write itself,
+    /// with the [`Codec`] that it names.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; the record was not appended.
+    ///
+    /// # Panics
+    ///
+    /// If the payload does, or says another length than before: see
+    /// [`Payload`].
+    pub fn append_payload<P: Payload + ?Sized>(&self, payload: &P) -> Result<Lsn, AppendError> {
+        self.shared.append_payload(payload)
+    }
+
+    /// The same for one record in several pieces, which are not put together
+    /// elsewhere first.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let wal = log_wal::Wal::open(directory.path())?;
+    /// let lsn = wal.append_vectored(&[b"key", b"=", b"value"])?;
+    /// let record = wal.iter_from(lsn).next().ok_or("not there")??;
+    /// assert_eq!(record.payload(), b"key=value");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; the record was not appended.
+    pub fn append_vectored(&self, parts: &[&[u8]]) -> Result<Lsn, AppendError> {
+        self.append_payload(&Parts(parts))
+    }
+
     /// Appends records that are visible, and recovered, all or none: their
     /// numbers, which are consecutive. Nothing for an empty batch.
     ///
     /// # Errors
     ///
     /// See [`AppendError`]; none was appended.
-    pub fn append_batch(&self, payloads: &[&[u8]]) -> Result<Range<Lsn>, AppendError> {
+    ///
+    /// # Panics
+    ///
+    /// If a payload does: then none of them is a record. See [`Payload`].
+    pub fn append_batch<P: Payload>(&self, payloads: &[P]) -> Result<Range<Lsn>, AppendError> {
         self.shared.append_batch(payloads)
+    }
+
+    /// The same, and waits until they have reached `level`.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]. After [`AppendError::Commit`] they may be appended,
+    /// and are not acknowledged.
+    pub fn append_batch_to<P: Payload>(
+        &self,
+        level: Level,
+        payloads: &[P],
+    ) -> Result<Range<Lsn>, AppendError> {
+        let lsns = self.append_batch(payloads)?;
+        self.commit(lsns.end, level)?;
+        Ok(lsns)
     }
 
     /// Appends a record of `payload_bytes` that `fill` writes where it will
@@ -195,7 +266,7 @@ impl Wal {
         payload_bytes: usize,
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<(Lsn, R), AppendError> {
-        self.shared.append_in_place(payload_bytes, fill)
+        self.shared.append_filled(payload_bytes, Codec::PLAIN, fill)
     }
 
     /// Appends a record and waits until it is durable: it survives power loss.
@@ -299,7 +370,7 @@ impl Wal {
     ///
     /// let directory = tempfile::tempdir()?;
     /// let mut wal = Wal::open(directory.path())?;
-    /// wal.append_batch(&[b"agreed", b"not agreed"])?;
+    /// wal.append_batch(&["agreed".as_bytes(), b"not agreed"])?;
     /// wal.truncate_after(Lsn(1))?;
     /// assert_eq!(wal.append(b"agreed later")?, Lsn(1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

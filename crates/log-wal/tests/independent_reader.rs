@@ -10,14 +10,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Files, append, newest, open, payload};
+use common::{Coded, Files, append, newest, open, payload};
 use log_wal::{Lsn, MemStorage, Wal, WalReader};
 
 /// What a reader makes of a log: its records in order, and whether it found
 /// it sound. A damaged log yields the records in front of the damage.
 #[derive(Debug, PartialEq, Eq)]
 struct Reading {
-    records: Vec<(u64, Vec<u8>)>,
+    /// Number, codec, payload.
+    records: Vec<(u64, u8, Vec<u8>)>,
     sound: bool,
 }
 
@@ -27,7 +28,10 @@ fn read_here(directory: &Path) -> Option<Reading> {
     let mut records = Vec::new();
     for record in reader.iter() {
         match record {
-            Ok(record) => records.push((record.lsn().0, record.payload().to_vec())),
+            Ok(record) => {
+                let payload = record.payload().to_vec();
+                records.push((record.lsn().0, record.codec().number(), payload));
+            }
             Err(_) => {
                 return Some(Reading {
                     records,
@@ -75,16 +79,18 @@ fn read_there(directory: &Path) -> Reading {
     }
 }
 
-/// `{"lsn": 0, "payload_hex": "6869"}`
-fn parse_record(line: &str) -> (u64, Vec<u8>) {
+/// `{"lsn": 0, "codec": 0, "payload_hex": "6869"}`
+fn parse_record(line: &str) -> (u64, u8, Vec<u8>) {
     let parsed = line
         .strip_prefix("{\"lsn\": ")
         .and_then(|rest| rest.strip_suffix("\"}"))
         .and_then(|rest| rest.split_once(", \"payload_hex\": \""));
-    let (lsn, hex) = parsed.unwrap_or_else(|| panic!("not a record: {line}"));
+    let (numbers, hex) = parsed.unwrap_or_else(|| panic!("not a record: {line}"));
+    let (lsn, codec) = numbers.split_once(", \"codec\": ").expect("both");
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
     let payload = (0..hex.len()).step_by(2).map(byte).collect();
-    (lsn.parse().expect("a number"), payload)
+    let number = lsn.parse().expect("a number");
+    (number, codec.parse().expect("a codec"), payload)
 }
 
 fn golden_directory() -> PathBuf {
@@ -100,13 +106,14 @@ fn on_disk(files: &Files) -> tempfile::TempDir {
     directory
 }
 
-/// Batches, marks, rotations, a segment of its own size, a given-up record, a
+/// Batches, codecs, marks, rotations, a segment of its own size, a given-up record, a
 /// torn batch that was cut, a truncation through a batch, and a newest segment
 /// whose last group nothing proves.
 fn varied_log() -> Files {
     let storage = MemStorage::new();
     let mut wal = open(&storage);
-    append(&wal, 0, 7);
+    append(&wal, 0, 6);
+    wal.append_payload(&Coded(0x7F, &payload(6))).unwrap();
     let batch: Vec<_> = (7..12).map(payload).collect();
     let slices: Vec<_> = batch.iter().map(Vec::as_slice).collect();
     wal.append_batch(&slices).unwrap();

@@ -103,7 +103,7 @@ fn a_record_too_long_is_refused_and_nothing_changes() {
             max: 100
         })
     ));
-    let refused = wal.append_batch(&[b"fits", &[0; 101]]);
+    let refused = wal.append_batch(&[b"fits".as_slice(), &[0; 101]]);
     assert!(matches!(refused, Err(AppendError::TooLong { .. })));
     assert_eq!(
         wal.append(b"next").unwrap(),
@@ -119,7 +119,7 @@ fn a_batch_takes_consecutive_numbers_and_may_be_empty() {
     append(&wal, 0, 1);
     let (one, two) = (payload(1), payload(2));
     assert_eq!(wal.append_batch(&[&one, &two]).unwrap(), Lsn(1)..Lsn(3));
-    assert_eq!(wal.append_batch(&[]).unwrap(), Lsn(3)..Lsn(3));
+    assert_eq!(wal.append_batch::<&[u8]>(&[]).unwrap(), Lsn(3)..Lsn(3));
     append(&wal, 3, 4);
     drop(wal);
     assert_eq!(count_of_prefix(open(&storage).iter()), 4);

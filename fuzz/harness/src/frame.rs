@@ -126,9 +126,8 @@ impl Bench {
     fn void(&mut self, payload_bytes: usize) {
         let Place { position, lsn, .. } = self.place;
         let mut frame = vec![0xEE; cell_bytes(payload_bytes)];
-        let word = self
-            .key()
-            .build_in_place(&mut frame, position, Lsn(lsn), payload_bytes, true);
+        let word = log_core::Word::new(payload_bytes as u32);
+        let word = self.key().build_void(&mut frame, position, Lsn(lsn), word);
         frame[..8].copy_from_slice(&word.to_bits().to_le_bytes());
         self.built(frame, FrameKind::Void, &vec![0; payload_bytes]);
     }

@@ -164,6 +164,13 @@ impl<'a, M> Reservation<'a, M> {
         unsafe { self.segment().region.store_word(self.position, word) };
     }
 
+    /// How the place can be given up by whoever needs more in a cell than its
+    /// first word: where void cells begin, counted from the front of the place,
+    /// and their first words. They take all of its numbers and lead to its end.
+    pub fn void_words(&self) -> impl Iterator<Item = (usize, Word)> + use<M> {
+        void_words(self.need)
+    }
+
     /// Turns the cells into void ones.
     fn fill_with_void(&mut self) {
         let mut words = void_words(self.need);

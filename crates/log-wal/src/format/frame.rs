@@ -20,16 +20,19 @@
 //!
 //! | kind | name | payload |
 //! |---|---|---|
-//! | `0x00` | record | the user's bytes |
+//! | `0x00` to `0x7F` | record; the kind is its [`Codec`] | the record's bytes |
 //! | `0x81` | sync mark | u64: every record below this lsn was durable when the mark was made |
 //! | `0x82` | seal | u64: one past the last record of the segment |
 
 use log_core::{CELL_HEADER_BYTES, CellState, Lsn, Word, cell_bytes};
 
 use super::checksum::Checksum;
+use super::codec::Codec;
 use super::u64_at;
+use crate::payload::Payload;
 
-const RECORD: u8 = 0x00;
+/// Kinds up to this are records, and the kind is the codec.
+const RECORD_MAX: u8 = 0x7F;
 const SYNC_MARK: u8 = 0x81;
 const SEAL: u8 = 0x82;
 
@@ -70,6 +73,13 @@ impl Frame<'_> {
     #[must_use]
     pub fn len_bytes(&self) -> usize {
         self.word.cell_bytes()
+    }
+
+    /// How the bytes of the record that it carries are to be read.
+    #[must_use]
+    #[inline]
+    pub fn codec(&self) -> Codec {
+        Codec::new(self.word.kind()).unwrap_or_default()
     }
 
     /// The lsn behind it.
@@ -123,19 +133,45 @@ impl FrameKey {
     /// `begins` and `ends` say whether it is the first and the last of its
     /// batch.
     #[inline]
-    pub fn build_record(
+    pub fn build_record<P: Payload + ?Sized>(
         &self,
         cell: &mut [u8],
         position: u64,
         lsn: Lsn,
-        payload: &[u8],
+        payload: &P,
+        ends: (bool, bool),
+    ) -> Word {
+        let word = self.record_word(payload.len_bytes(), payload.codec(), ends);
+        self.fill_record(cell, position, lsn, word, |place| payload.copy_to(place))
+            .0
+    }
+
+    /// The first word of a record's frame.
+    #[inline]
+    pub(crate) fn record_word(
+        &self,
+        payload_bytes: usize,
+        codec: Codec,
         (begins, ends): (bool, bool),
     ) -> Word {
-        let word = self
-            .word(payload.len())
-            .with_kind(RECORD)
-            .with_batch(begins, ends);
-        self.build(cell, position, lsn, payload, word)
+        self.word(payload_bytes)
+            .with_kind(codec.number())
+            .with_batch(begins, ends)
+    }
+
+    /// The same as [`build_record`](Self::build_record) with `word`, for a
+    /// payload that `fill` writes.
+    #[inline]
+    pub(crate) fn fill_record<R>(
+        &self,
+        cell: &mut [u8],
+        position: u64,
+        lsn: Lsn,
+        word: Word,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> (Word, R) {
+        let answer = fill(&mut cell[CELL_HEADER_BYTES..][..word.payload_bytes()]);
+        (self.finish(cell, position, lsn, word), answer)
     }
 
     /// The same for a sync mark.
@@ -154,21 +190,14 @@ impl FrameKey {
         cell
     }
 
-    /// The same for a record whose payload is in the cell already, or, if it
-    /// `is_void`, for one that was given up: its payload is wiped.
-    pub fn build_in_place(
-        &self,
-        cell: &mut [u8],
-        position: u64,
-        lsn: Lsn,
-        payload_bytes: usize,
-        is_void: bool,
-    ) -> Word {
-        let word = self.word(payload_bytes).with_kind(RECORD);
-        if is_void {
-            cell[CELL_HEADER_BYTES..].fill(0);
-            return self.finish(cell, position, lsn, word.with_state(CellState::Void));
-        }
+    /// The same for a record that was given up. `word` says how long it is and
+    /// where in its batch; whatever is in the cell is wiped.
+    pub fn build_void(&self, cell: &mut [u8], position: u64, lsn: Lsn, word: Word) -> Word {
+        let word = self
+            .word(word.payload_bytes())
+            .with_batch(word.begins_batch(), word.ends_batch())
+            .with_state(CellState::Void);
+        cell[CELL_HEADER_BYTES..].fill(0);
         self.finish(cell, position, lsn, word)
     }
 
@@ -268,8 +297,8 @@ fn kind_of(word: Word, payload: &[u8]) -> Option<FrameKind> {
             .flatten()
     };
     match (word.state(), word.kind()) {
-        (CellState::Published, RECORD) => Some(FrameKind::Record),
-        (CellState::Void, RECORD) => Some(FrameKind::Void),
+        (CellState::Published, ..=RECORD_MAX) => Some(FrameKind::Record),
+        (CellState::Void, 0) => Some(FrameKind::Void),
         (CellState::Published, SYNC_MARK) => lsn().map(FrameKind::SyncMark),
         (CellState::Published, SEAL) => lsn().map(FrameKind::Seal),
         _ => None,

@@ -19,10 +19,12 @@
 //! of a file's name.
 
 mod checksum;
+mod codec;
 mod frame;
 mod header;
 mod name;
 
+pub use codec::Codec;
 pub use frame::{Frame, FrameFault, FrameKey, FrameKind, MARK_BYTES, SEAL_BYTES};
 pub use header::{FORMAT_VERSION, HEADER_BYTES, Header, HeaderFault, Predecessor};
 pub use name::SegmentName;

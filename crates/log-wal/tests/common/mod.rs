@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use log_wal::{Lsn, MemStorage, OpenError, Wal, WalOptions, WalReader};
+use log_wal::{Codec, Lsn, MemStorage, OpenError, Payload, Wal, WalOptions, WalReader};
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -58,4 +58,21 @@ pub(crate) fn count_of_prefix(iter: log_wal::Iter) -> u64 {
 /// The newest segment file.
 pub(crate) fn newest(files: &Files) -> String {
     files.keys().max().expect("a file").clone()
+}
+
+/// Bytes under a codec.
+pub(crate) struct Coded<'a>(pub u8, pub &'a [u8]);
+
+impl Payload for Coded<'_> {
+    fn len_bytes(&self) -> usize {
+        self.1.len()
+    }
+
+    fn copy_to(&self, place: &mut [u8]) {
+        place.copy_from_slice(self.1);
+    }
+
+    fn codec(&self) -> Codec {
+        Codec::new(self.0).expect("below 0x80")
+    }
 }

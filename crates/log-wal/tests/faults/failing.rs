@@ -44,7 +44,7 @@ fn nothing_is_acknowledged_again(wal: &Wal) {
         let later = [
             wal.append(b"late").map(drop),
             wal.append_durable(b"late").map(drop),
-            wal.append_batch(&[b"late", b"er"]).map(drop),
+            wal.append_batch(&["late".as_bytes(), b"er"]).map(drop),
             wal.rotate().map(drop),
         ];
         for result in later {

@@ -39,7 +39,8 @@
 //!
 //! The bytes on disk are described in [`format`](mod@format).
 //!
-//! This crate spawns no threads, knows no clocks (`INV-F4`), and maps no files.
+//! This crate keeps no threads (a check of every frame uses several, which end
+//! with the call), knows no clocks (`INV-F4`), and maps no files.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,7 @@
 //! Reading a log without writing it: beside a running writer, or from a medium
 //! that cannot be written.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::error::{Damage, OpenError};
 use crate::format::FIRST_POSITION;
 use crate::iter::Iter;
 use crate::options::Verify;
-use crate::recovery::{Examined, examine, read_prefix};
+use crate::recovery::{Examined, Job, Prefix, check_all, examine};
 use crate::report::{OpenReport, SealedSegment, SegmentInfo, SegmentState, VerifyReport};
 use crate::segment::End;
 use crate::storage::{FileStorage, Storage};
@@ -148,51 +149,56 @@ impl WalReader {
         Iter::of_files(Arc::clone(&self.storage), Arc::clone(&self.segments), lsn)
     }
 
-    /// Checks every frame of every segment. Reads all of the log; needs memory
-    /// for one segment.
+    /// Checks every frame of every segment. Reads all of the log, with several
+    /// threads if it is large; they end with the call.
     #[must_use]
     pub fn verify(&self) -> VerifyReport {
         let mut report = VerifyReport {
             segments: self.segments.len(),
             ..VerifyReport::default()
         };
-        for segment in self.segments.iter() {
-            self.verify_segment(segment, &mut report);
+        let jobs: Vec<_> = self.segments.iter().map(job).collect();
+        let checked = check_all(self.storage.as_ref(), &jobs);
+        for (segment, whole) in self.segments.iter().zip(checked) {
+            note(segment, whole, &mut report);
         }
         report
     }
+}
 
-    fn verify_segment(&self, segment: &SealedSegment, report: &mut VerifyReport) {
-        let end = End {
+fn job(segment: &SealedSegment) -> Job {
+    Job {
+        name: segment.name,
+        salt: segment.salt,
+        base: segment.base,
+        end: End {
             lsn: segment.end,
             position: segment.end_position,
-        };
-        let file = self.storage.open(&segment.name.to_string(), false);
-        let whole =
-            file.and_then(|file| read_prefix(file.as_ref(), segment.salt, segment.base, end));
-        let (position, lsn, reason) = match whole {
-            Ok(whole) => {
-                report.records += whole
-                    .frames_end
-                    .lsn
-                    .distance_from(segment.base)
-                    .unwrap_or_default();
-                report.payload_bytes += whole.payload_bytes;
-                if whole.frames_end == end {
-                    return;
-                }
-                let reason = "the bytes are not what was written".to_owned();
-                (whole.frames_end.position, whole.frames_end.lsn, reason)
-            }
-            Err(error) => (
-                FIRST_POSITION,
-                segment.base,
-                format!("it cannot be read: {error}"),
-            ),
-        };
-        let damage = Damage::in_sealed(&segment.path, position, Some(lsn), reason);
-        report.damage.push(damage);
+        },
     }
+}
+
+/// Adds to the report what was found of a segment.
+fn note(segment: &SealedSegment, whole: io::Result<Prefix>, report: &mut VerifyReport) {
+    let (position, lsn, reason) = match whole {
+        Ok(whole) => {
+            let records = whole.frames_end.lsn.distance_from(segment.base);
+            report.records += records.unwrap_or_default();
+            report.payload_bytes += whole.payload_bytes;
+            if whole.frames_end == job(segment).end {
+                return;
+            }
+            let reason = "the bytes are not what was written".to_owned();
+            (whole.frames_end.position, whole.frames_end.lsn, reason)
+        }
+        Err(error) => (
+            FIRST_POSITION,
+            segment.base,
+            format!("it cannot be read: {error}"),
+        ),
+    };
+    let damage = Damage::in_sealed(&segment.path, position, Some(lsn), reason);
+    report.damage.push(damage);
 }
 
 /// Examines until the answer is one that a running writer cannot have caused.
@@ -207,7 +213,7 @@ fn examine_steady(storage: &dyn Storage) -> Result<Examined, OpenError> {
             Err(OpenError::Damaged(damage)) if last_refusal.as_ref() != Some(&damage) => {
                 last_refusal = Some(damage);
             }
-            Err(OpenError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
     }

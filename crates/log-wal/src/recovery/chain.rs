@@ -6,7 +6,10 @@ use super::BROKEN_CHAIN;
 use super::table::{Facts, Verdict, decide};
 use crate::error::{Damage, OpenError, READ};
 use crate::format::FORMAT_VERSION;
-use crate::format::{HEADER_BYTES, HEADER_PAGE_BYTES, Header, HeaderFault, SegmentName};
+use crate::format::{
+    FrameKey, FrameKind, HEADER_BYTES, HEADER_PAGE_BYTES, Header, HeaderFault, Predecessor,
+    SEAL_BYTES, SegmentName,
+};
 use crate::storage::{SegmentFile, Storage};
 
 /// The name of the lock file; not a segment, and not a stranger.
@@ -22,6 +25,8 @@ pub(crate) struct Link {
     pub name: SegmentName,
     pub header: Header,
     pub file_bytes: u64,
+    /// Whether its seal stands where its successor says; false if it has none.
+    pub has_seal: bool,
 }
 
 /// What a directory holds.
@@ -78,11 +83,12 @@ pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
     // together any more.
     let mut newest_kept = u64::MAX;
     for name in names.into_iter().rev() {
-        let link = open_link(storage, name)?;
-        if link.header.id > newest_kept {
+        if name.id > newest_kept {
+            // Nothing in it counts, so it may be damaged.
             leftovers.push(name.to_string());
             continue;
         }
+        let link = open_link(storage, name, chain.last().map(|link| &link.header))?;
         if link.header.truncates {
             newest_kept = link.header.predecessor.map_or(0, |kept| kept.id);
         }
@@ -107,7 +113,13 @@ fn directory_error(storage: &dyn Storage, error: io::Error) -> OpenError {
     }
 }
 
-fn open_link(storage: &dyn Storage, name: SegmentName) -> Result<Link, OpenError> {
+/// Reads what is needed of a segment, in one opening, because there may be
+/// thousands.
+fn open_link(
+    storage: &dyn Storage,
+    name: SegmentName,
+    successor: Option<&Header>,
+) -> Result<Link, OpenError> {
     let path = storage.path(&name.to_string());
     let unreadable = |error| OpenError::io(READ, &path, error);
     let file = storage.open(&name.to_string(), false).map_err(unreadable)?;
@@ -137,11 +149,24 @@ fn open_link(storage: &dyn Storage, name: SegmentName) -> Result<Link, OpenError
             reason: "its name and its header disagree",
         });
     }
+    let has_seal = match successor.and_then(|successor| successor.predecessor) {
+        Some(said) => has_seal(file.as_ref(), &header, said).map_err(unreadable)?,
+        None => false,
+    };
     Ok(Link {
         name,
         header,
         file_bytes,
+        has_seal,
     })
+}
+
+/// Whether the segment's seal stands where its successor says.
+fn has_seal(file: &dyn SegmentFile, header: &Header, said: Predecessor) -> io::Result<bool> {
+    let mut bytes = [0; SEAL_BYTES];
+    let filled = file.read_at(said.end_position, &mut bytes)?;
+    let frame = FrameKey::new(header.salt).decode(&bytes[..filled], said.end_position, said.end);
+    Ok(frame.is_ok_and(|frame| frame.kind == FrameKind::Seal(said.end)))
 }
 
 fn damaged_header(storage: &dyn Storage, name: SegmentName) -> OpenError {

@@ -9,7 +9,9 @@
 //! where acknowledged data is provably damaged (`INV-W5`), and finds the same
 //! again when it is interrupted and repeated (`INV-W9`).
 
+mod beyond;
 mod chain;
+mod check;
 mod scan;
 mod table;
 
@@ -21,17 +23,19 @@ use log_core::{Lsn, Region};
 pub use table::Row;
 
 pub(crate) use chain::{refuse_strangers, temporary_name};
+pub(crate) use check::{Job, check_all};
 pub(crate) use scan::Prefix;
 pub(crate) use table::{BROKEN_CHAIN, DAMAGED_FRAME};
 
 use crate::error::{Damage, OpenError, READ};
-use crate::format::{FIRST_POSITION, FrameKey, FrameKind, Header, SEAL_BYTES};
+use crate::format::{FIRST_POSITION, FrameKey, Header};
 use crate::options::Verify;
 use crate::report::{OpenReport, SealedSegment, TailState};
 use crate::segment::End;
-use crate::storage::{SegmentFile, Storage};
+use crate::storage::Storage;
+use beyond::beyond;
 use chain::{Link, links};
-use scan::{beyond, prefix};
+use scan::prefix_into;
 use table::{Facts, Verdict, decide};
 
 /// What the files of a log amount to.
@@ -102,18 +106,34 @@ pub(crate) fn examine(storage: &dyn Storage, verify: Verify) -> Result<Examined,
         return Ok(examined);
     };
     let (active, used) = examine_newest(storage, newest)?;
-    for (index, link) in older.iter().enumerate() {
-        let successor = &links.chain[index + 1].header;
-        let successor_used = used || index + 1 < older.len();
-        let (segment, sealed) = examine_older(storage, link, successor, successor_used, verify)?;
+    let older: Vec<_> = older
+        .iter()
+        .zip(links.chain.iter().skip(1))
+        .map(|(link, next)| Older {
+            link,
+            successor: &next.header,
+            successor_used: used || next.header.id != newest.header.id,
+        })
+        .collect();
+    // A seal is believed, so the cost of opening does not grow with the records.
+    let is_checked = |older: &Older<'_>| verify == Verify::All || !older.is_sealed();
+    let jobs: Vec<_> = older
+        .iter()
+        .filter(|older| is_checked(older))
+        .map(|older| older.job())
+        .collect();
+    let mut checked = check_all(storage, &jobs).into_iter();
+    for older in &older {
+        let whole = match is_checked(older) {
+            true => checked.next(),
+            false => None,
+        };
+        let segment = examine_older(storage, older, whole)?;
         // Only when it was durable were frames put into the next segment.
-        if !sealed || !(successor_used || successor.truncates) {
+        if !older.is_sealed() || !(older.successor_used || older.successor.truncates) {
             examined.unsure_seal = Some(UnsureSeal {
-                header: link.header,
-                end: End {
-                    lsn: segment.end,
-                    position: segment.end_position,
-                },
+                header: older.link.header,
+                end: older.end(),
             });
         }
         examined.sealed.push(segment);
@@ -126,14 +146,15 @@ pub(crate) fn examine(storage: &dyn Storage, verify: Verify) -> Result<Examined,
 fn examine_newest(storage: &dyn Storage, link: &Link) -> Result<(Active, bool), OpenError> {
     let header = link.header;
     let path = storage.path(&link.name.to_string());
-    let opened = storage.open(&link.name.to_string(), false);
-    let mut region = opened
-        .and_then(|file| read_region(file.as_ref(), header.capacity_bytes, link.file_bytes))
-        .map_err(|error| OpenError::io(READ, &path, error))?;
-    let bytes = &*region.bytes_mut();
+    let unreadable = |error| OpenError::io(READ, &path, error);
+    let file = storage.open(&link.name.to_string(), false);
+    let file = file.map_err(unreadable)?;
+    let mut region = region_for(header.capacity_bytes, link.file_bytes).map_err(unreadable)?;
     let key = FrameKey::new(header.salt);
-    let whole = prefix(bytes, &key, header.base);
-    let behind = beyond(bytes, &key, &header, whole.end_position);
+    let whole = prefix_into(region.bytes_mut(), file.as_ref(), &key, header.base);
+    let whole = whole.map_err(unreadable)?;
+    let (from, end) = (whole.end_position, region.len_bytes() as u64);
+    let behind = beyond(file.as_ref(), &key, &header, from, end).map_err(unreadable)?;
     let broken_promise = behind
         .claim
         .filter(|(claim, _)| *claim > whole.end && !whole.sealed);
@@ -191,64 +212,74 @@ fn examine_newest(storage: &dyn Storage, link: &Link) -> Result<(Active, bool), 
     Ok((active, used))
 }
 
-/// A segment that has a successor, and whether it has its seal.
+/// A segment that has a successor.
+struct Older<'a> {
+    link: &'a Link,
+    successor: &'a Header,
+    successor_used: bool,
+}
+
+impl Older<'_> {
+    /// By its own seal, or by the word of a truncation, which stands for one.
+    fn is_sealed(&self) -> bool {
+        self.link.has_seal || self.successor.truncates
+    }
+
+    /// Where it ends, says its successor; `links` has checked that this names
+    /// it.
+    fn end(&self) -> End {
+        let said = self.successor.predecessor;
+        End {
+            lsn: self.successor.base,
+            position: said.map_or(0, |before| before.end_position),
+        }
+    }
+
+    fn job(&self) -> Job {
+        Job {
+            name: self.link.name,
+            salt: self.link.header.salt,
+            base: self.link.header.base,
+            end: self.end(),
+        }
+    }
+}
+
+/// Judges a segment that has a successor, of which the whole frames are known
+/// or not needed.
 fn examine_older(
     storage: &dyn Storage,
-    link: &Link,
-    successor: &Header,
-    successor_used: bool,
-    verify: Verify,
-) -> Result<(SealedSegment, bool), OpenError> {
-    let header = link.header;
+    older: &Older<'_>,
+    whole: Option<io::Result<Prefix>>,
+) -> Result<SealedSegment, OpenError> {
+    let (link, end) = (older.link, older.end());
     let path = storage.path(&link.name.to_string());
-    let unreadable = |error| OpenError::io(READ, &path, error);
-    // `links` has checked that the successor names this one.
-    let position = successor
-        .predecessor
-        .map_or(0, |before| before.end_position);
-    let end = End {
-        lsn: successor.base,
-        position,
-    };
-    let file = storage.open(&link.name.to_string(), false);
-    let file = file.map_err(unreadable)?;
-    let has_seal = has_seal(file.as_ref(), &header, end).map_err(unreadable)?;
-    let sealed = has_seal || successor.truncates;
-    let trusted = sealed && verify == Verify::Tail;
-    let whole = if trusted {
-        None
-    } else {
-        Some(read_prefix(file.as_ref(), header.salt, header.base, end).map_err(unreadable)?)
-    };
+    let whole = whole.transpose();
+    let whole = whole.map_err(|error| OpenError::io(READ, &path, error))?;
     // By frames, because a truncation may have cut a batch.
     let reaches = |whole: &Prefix| whole.frames_end == end;
     let (row, verdict) = decide(Facts {
         newest: false,
         header: true,
-        sealed,
+        sealed: older.is_sealed(),
         claims_kept: whole.as_ref().is_none_or(reaches),
         debris: false,
-        successor_used,
+        successor_used: older.successor_used,
     });
-    match (verdict, whole) {
-        (Verdict::Keep | Verdict::Seal, _) => {}
-        (_, whole) => {
-            let start = || prefix(&[], &FrameKey::new(header.salt), header.base);
-            let whole = whole.unwrap_or_else(start);
-            return Err(refusal(&path, &whole, row, verdict, String::new()));
-        }
+    if !matches!(verdict, Verdict::Keep | Verdict::Seal) {
+        let whole = whole.unwrap_or_else(|| Prefix::empty(link.header.base));
+        return Err(refusal(&path, &whole, row, verdict, String::new()));
     }
-    let segment = SealedSegment {
+    Ok(SealedSegment {
         name: link.name,
         path,
-        salt: header.salt,
-        log_uuid: header.log_uuid,
-        base: header.base,
+        salt: link.header.salt,
+        log_uuid: link.header.log_uuid,
+        base: link.header.base,
         end: end.lsn,
         end_position: end.position,
         file_bytes: link.file_bytes,
-    };
-    Ok((segment, sealed))
+    })
 }
 
 fn refusal(path: &Path, whole: &Prefix, row: Row, verdict: Verdict, more: String) -> OpenError {
@@ -265,31 +296,10 @@ fn refusal(path: &Path, whole: &Prefix, row: Row, verdict: Verdict, more: String
     })
 }
 
-/// The file's bytes, in memory that can go on as the segment's region. Never
-/// more than the file has, whatever its header says (`INV-W10`).
-fn read_region(file: &dyn SegmentFile, capacity_bytes: u64, file_bytes: u64) -> io::Result<Region> {
+/// Memory that can go on as the segment's region: as much as the file has, and
+/// not more, whatever its header says (`INV-W10`). It is not touched yet.
+fn region_for(capacity_bytes: u64, file_bytes: u64) -> io::Result<Region> {
     let len_bytes = capacity_bytes.min(file_bytes).max(FIRST_POSITION) / 8 * 8;
     let region = usize::try_from(len_bytes).ok().and_then(Region::heap);
-    let mut region = region.ok_or(io::ErrorKind::OutOfMemory)?;
-    file.read_at(0, region.bytes_mut())?;
-    Ok(region)
-}
-
-/// Whether the segment's seal stands where its successor says.
-fn has_seal(file: &dyn SegmentFile, header: &Header, end: End) -> io::Result<bool> {
-    let mut bytes = [0; SEAL_BYTES];
-    let filled = file.read_at(end.position, &mut bytes)?;
-    let frame = FrameKey::new(header.salt).decode(&bytes[..filled], end.position, end.lsn);
-    Ok(frame.is_ok_and(|frame| frame.kind == FrameKind::Seal(end.lsn)))
-}
-
-/// The whole frames of a segment, as far as its successor lets it count.
-pub(crate) fn read_prefix(
-    file: &dyn SegmentFile,
-    salt: u64,
-    base: Lsn,
-    end: End,
-) -> io::Result<Prefix> {
-    let mut region = read_region(file, end.position, file.len_bytes()?)?;
-    Ok(prefix(region.bytes_mut(), &FrameKey::new(salt), base))
+    region.ok_or_else(|| io::ErrorKind::OutOfMemory.into())
 }

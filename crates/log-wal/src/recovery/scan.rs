@@ -1,9 +1,19 @@
-//! How far the whole frames of a segment go, and what lies behind them.
+//! How far the whole frames of a segment go.
+//!
+//! Files are read in pieces that stay in the processor's cache while their
+//! frames are checked, so that a check of everything costs what reading and
+//! checksums cost, and no fresh memory.
 
-use log_core::{CELL_ALIGN_BYTES, Lsn};
+use std::io;
 
-use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, Header};
+use log_core::{Lsn, Word};
+
+use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, u64_at};
 use crate::segment::End;
+use crate::storage::SegmentFile;
+
+/// How much is read at a time, if frames are not longer.
+pub(crate) const PIECE_BYTES: usize = 128 << 10;
 
 /// The whole frames at the front of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +34,23 @@ pub(crate) struct Prefix {
     pub payload_bytes: u64,
 }
 
-/// Walks the frames of the segment in `bytes` (the file from its start) up to
-/// the first that is not whole, or to the seal.
-pub(crate) fn prefix(bytes: &[u8], key: &FrameKey, base: Lsn) -> Prefix {
-    let mut walk = Walk::new(base);
-    while let Some(rest) = bytes.get(walk.position as usize..)
-        && walk.step(rest, key)
-    {}
-    walk.whole
+impl Prefix {
+    /// That of a segment without a frame.
+    pub(crate) fn empty(base: Lsn) -> Self {
+        let start = End {
+            lsn: base,
+            position: FIRST_POSITION,
+        };
+        Self {
+            end: base,
+            end_position: FIRST_POSITION,
+            proven_end: base,
+            proven_position: FIRST_POSITION,
+            frames_end: start,
+            sealed: false,
+            payload_bytes: 0,
+        }
+    }
 }
 
 /// A walk from frame to frame, that remembers where the last whole batch
@@ -51,24 +70,12 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn new(base: Lsn) -> Self {
-        let start = End {
-            lsn: base,
-            position: FIRST_POSITION,
-        };
-        let whole = Prefix {
-            end: base,
-            end_position: FIRST_POSITION,
-            proven_end: base,
-            proven_position: FIRST_POSITION,
-            frames_end: start,
-            sealed: false,
-            payload_bytes: 0,
-        };
+        let whole = Prefix::empty(base);
         Self {
             position: FIRST_POSITION,
             lsn: base,
+            marked: whole.frames_end,
             whole,
-            marked: start,
             in_batch: false,
         }
     }
@@ -106,6 +113,18 @@ impl Walk {
         true
     }
 
+    /// How long the frame at the front of `rest`, which is not whole, says that
+    /// it is, if that is more than there is of it.
+    fn wants_bytes(&self, rest: &[u8], key: &FrameKey) -> Option<usize> {
+        let Some(bits) = u64_at(rest, 0) else {
+            return Some(size_of::<u64>());
+        };
+        match key.decode_unchecked(rest, self.lsn) {
+            Err(FrameFault::TooLong) => Some(Word::from_bits(bits).cell_bytes()),
+            _ => None,
+        }
+    }
+
     fn note_mark(&mut self, durable_end: Lsn) {
         let here = End {
             lsn: self.lsn,
@@ -122,79 +141,72 @@ impl Walk {
     }
 }
 
-/// What lies behind the whole frames of a segment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Beyond {
-    /// One past the last trace of something that was being written; `None` if
-    /// there is no trace.
-    pub debris_end: Option<u64>,
-    /// The furthest claim of a mark or a seal there, and where it stands.
-    pub claim: Option<(Lsn, u64)>,
-}
-
-/// Looks at what lies behind `from`, where the whole frames end.
-///
-/// In a file that was made of zeros, any other byte is a trace. In a recycled
-/// one only a frame of this segment is, whole or just begun.
-pub(crate) fn beyond(bytes: &[u8], key: &FrameKey, header: &Header, from: u64) -> Beyond {
-    let rest = bytes.get(from as usize..).unwrap_or_default();
-    let mut found = Beyond::default();
-    if header.recycled {
-        let begun = key.decode_unchecked(rest, header.base).err() != Some(FrameFault::Absent);
-        found.debris_end = begun.then_some((from + 8).min(bytes.len() as u64));
-    } else {
-        let last_used = last_nonzero(rest);
-        let Some(last_used) = last_used else {
-            return found;
-        };
-        found.debris_end = Some(from + last_used as u64 + 1);
-    }
-    find_frames(bytes, key, header, from, &mut found);
-    found
-}
-
-/// Where the last byte lies that is not zero.
-fn last_nonzero(bytes: &[u8]) -> Option<usize> {
-    const PAGE: usize = 4096;
-    let mut pages = bytes.chunks(PAGE);
-    // A whole page at a time, which is as fast as memory can be read.
-    let page = pages.rposition(|page| page.iter().fold(0, |any, byte| any | byte) != 0)?;
-    let start = page * PAGE;
-    let end = (start + PAGE).min(bytes.len());
-    let inside = bytes[start..end].iter().rposition(|byte| *byte != 0)?;
-    Some(start + inside)
-}
-
-/// Looks at every place behind `from` where a frame of the segment could begin.
-///
-/// Marks and seals count only if their checksum holds, and that covers salt,
-/// place and number: neither an earlier use of the file nor a user's bytes are
-/// mistaken for one. They are short, so that no damaged length makes the search
-/// long. Other frames tell nothing but that they are there, for which the looks
-/// of their header suffice.
-fn find_frames(bytes: &[u8], key: &FrameKey, header: &Header, from: u64, found: &mut Beyond) {
-    for position in (from as usize..bytes.len()).step_by(CELL_ALIGN_BYTES) {
-        let rest = &bytes[position..];
-        let Ok(frame) = key.decode_unchecked(rest, header.base) else {
-            continue;
-        };
-        let is_record = matches!(frame.kind, FrameKind::Record | FrameKind::Void);
-        if !is_record && let Ok(frame) = key.decode_anywhere(rest, position as u64, header.base) {
-            found.note_claim(frame.kind, position as u64);
+/// The whole frames of a file up to `end_position`, read through `buffer`,
+/// whatever that held before.
+pub(crate) fn prefix(
+    file: &dyn SegmentFile,
+    key: &FrameKey,
+    base: Lsn,
+    end_position: u64,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Prefix> {
+    let mut walk = Walk::new(base);
+    loop {
+        // Never beyond the segment, whatever a damaged length says (INV-W10).
+        let left = end_position.saturating_sub(walk.position);
+        let mut wanted = left.min(PIECE_BYTES as u64) as usize;
+        loop {
+            if buffer.len() < wanted {
+                buffer.resize(wanted, 0);
+            }
+            let filled = file.read_at(walk.position, &mut buffer[..wanted])?;
+            let (piece, start) = (&buffer[..filled], walk.position);
+            while let Some(rest) = piece.get((walk.position - start) as usize..)
+                && walk.step(rest, key)
+            {}
+            if walk.position > start {
+                break;
+            }
+            // Only a frame that is longer than the piece asks for more.
+            match walk.wants_bytes(piece, key) {
+                Some(bytes) if filled == wanted && bytes > wanted && bytes as u64 <= left => {
+                    wanted = bytes;
+                }
+                _ => return Ok(walk.whole),
+            }
         }
-        // Among stale frames one in millions has our tag by chance; it costs
-        // no more than a new segment.
-        let end = (position + frame.len_bytes()) as u64;
-        found.debris_end = found.debris_end.max(Some(end));
     }
 }
 
-impl Beyond {
-    fn note_claim(&mut self, kind: FrameKind, position: u64) {
-        if let FrameKind::SyncMark(end) | FrameKind::Seal(end) = kind
-            && self.claim.is_none_or(|(furthest, _)| end > furthest)
-        {
-            self.claim = Some((end, position));
+/// The same, of a file that is read into `bytes`, which has as many bytes and
+/// zeros in it, and only as far as its frames go. The headers stay out.
+pub(crate) fn prefix_into(
+    bytes: &mut [u8],
+    file: &dyn SegmentFile,
+    key: &FrameKey,
+    base: Lsn,
+) -> io::Result<Prefix> {
+    let mut walk = Walk::new(base);
+    let mut filled = FIRST_POSITION as usize;
+    loop {
+        let rest = bytes
+            .get(walk.position as usize..filled)
+            .unwrap_or_default();
+        if walk.step(rest, key) {
+            continue;
+        }
+        let wanted = walk.wants_bytes(rest, key).unwrap_or_default();
+        let wanted_end = walk.position as usize + wanted;
+        if wanted_end <= filled || wanted_end > bytes.len() {
+            return Ok(walk.whole);
+        }
+        let piece_end = wanted_end.max(filled + PIECE_BYTES).min(bytes.len());
+        let piece = &mut bytes[filled..piece_end];
+        if file.read_at(filled as u64, piece)? < piece.len() {
+            // It got shorter since its length was asked for: zeros from here.
+            filled = bytes.len();
+        } else {
+            filled = piece_end;
         }
     }
 }

@@ -265,6 +265,18 @@ impl SegmentFile for DiskFile {
         Ok(filled)
     }
 
+    #[cfg(target_os = "linux")]
+    fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
+        // Blocks that were only reserved count as a hole until they are written,
+        // also while that is in the page cache alone.
+        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(position)) {
+            Ok(data) => Ok(Some(data)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            // The file system cannot say.
+            Err(_) => Ok(Some(position)),
+        }
+    }
+
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all_at(bytes, position)
     }

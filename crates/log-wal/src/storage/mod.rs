@@ -148,6 +148,17 @@ pub trait SegmentFile: Debug + Send + Sync {
     /// What the operating system says.
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Where, at or behind `position`, bytes may lie that are not zero: what is
+    /// in front of that is known to be zeros. `None` if that is all of the rest.
+    /// Who cannot know says `position`.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
+        Ok(Some(position))
+    }
+
     /// Writes all of `bytes` at `position`.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! reads as zeros, and has no frame: it is passed over unread.
 
 use std::io;
+use std::ops::Range;
 
 use log_core::{CELL_ALIGN_BYTES, Lsn, Word};
 
@@ -35,102 +36,92 @@ const OVERLAP_BYTES: usize = if MARK_BYTES > SEAL_BYTES {
 /// one only a frame of this segment is, whole or just begun.
 pub(crate) fn beyond(
     file: &dyn SegmentFile,
+    data: &[Range<u64>],
     key: &FrameKey,
     header: &Header,
-    from: u64,
-    end: u64,
+    (from, end): (u64, u64),
 ) -> io::Result<Beyond> {
     let mut found = Beyond::default();
     let mut buffer = Vec::new();
-    let mut position = from;
-    while let Some(data) = next_data(file, position, end)? {
-        let piece_bytes = (end - data).min(PIECE_BYTES as u64) as usize;
-        let wanted = (end - data).min((PIECE_BYTES + OVERLAP_BYTES) as u64) as usize;
-        buffer.resize(wanted, 0);
-        let filled = file.read_at(data, &mut buffer)?;
-        let bytes = &buffer[..filled];
-        let piece = &bytes[..piece_bytes.min(filled)];
-        if header.recycled {
-            if data == from
-                && key.decode_unchecked(bytes, header.base).err() != Some(FrameFault::Absent)
-            {
-                found.debris_end = Some((from + 8).min(end));
-            }
-            find_frames(bytes, piece.len(), data, end, key, header, &mut found);
-        } else if let Some(last_used) = last_nonzero(piece) {
-            let used_end = data + last_used as u64 + 1;
-            found.debris_end = found.debris_end.max(Some(used_end));
-            find_frames(bytes, piece.len(), data, end, key, header, &mut found);
+    for range in data {
+        // At a place where a frame can begin.
+        let mut position = (range.start - range.start % CELL_ALIGN_BYTES as u64).max(from);
+        while position < range.end.min(end) {
+            let wanted = (end - position).min((PIECE_BYTES + OVERLAP_BYTES) as u64);
+            buffer.resize(wanted as usize, 0);
+            let filled = file.read_at(position, &mut buffer)?;
+            let own_bytes = (range.end.min(end) - position).min(PIECE_BYTES as u64) as usize;
+            let piece = Piece {
+                bytes: &buffer[..filled],
+                own_bytes: own_bytes.min(filled),
+                position,
+                from,
+                end,
+            };
+            piece.note(key, header, &mut found);
+            position += PIECE_BYTES as u64;
         }
-        if filled < wanted {
-            break;
-        }
-        position = data + piece_bytes as u64;
     }
     Ok(found)
 }
 
-/// Where the next byte may lie that is not zero, at or behind `position`; at a
-/// place where a frame can begin, if `position` is one.
-fn next_data(file: &dyn SegmentFile, position: u64, end: u64) -> io::Result<Option<u64>> {
-    if position >= end {
-        return Ok(None);
-    }
-    let data = file.next_data(position)?;
-    let data = data.map(|data| (data - data % CELL_ALIGN_BYTES as u64).max(position));
-    Ok(data.filter(|data| *data < end))
-}
-
-/// Where the last byte lies that is not zero.
-fn last_nonzero(bytes: &[u8]) -> Option<usize> {
-    const PAGE: usize = 4096;
-    let mut pages = bytes.chunks(PAGE);
-    // A whole page at a time, which is as fast as memory can be read.
-    let page = pages.rposition(|page| page.iter().fold(0, |any, byte| any | byte) != 0)?;
-    let start = page * PAGE;
-    let end = (start + PAGE).min(bytes.len());
-    let inside = bytes[start..end].iter().rposition(|byte| *byte != 0)?;
-    Some(start + inside)
-}
-
-/// Looks at every place in the first `piece_bytes` of `bytes`, which lie at
-/// `data`, where a frame of the segment could begin.
-///
-/// Marks and seals count only if their checksum holds, and that covers salt,
-/// place and number: neither an earlier use of the file nor a user's bytes are
-/// mistaken for one. They are short, so that no damaged length makes the search
-/// long. Other frames tell nothing but that they are there, for which the looks
-/// of their header suffice.
-fn find_frames(
-    bytes: &[u8],
-    piece_bytes: usize,
-    data: u64,
+/// A piece of the file, and where it lies.
+struct Piece<'a> {
+    /// Some more than its own, which belong to the next piece.
+    bytes: &'a [u8],
+    own_bytes: usize,
+    position: u64,
+    /// Where the search began, and where the segment ends.
+    from: u64,
     end: u64,
-    key: &FrameKey,
-    header: &Header,
-    found: &mut Beyond,
-) {
-    for at in (0..piece_bytes).step_by(CELL_ALIGN_BYTES) {
-        let (rest, position) = (&bytes[at..], data + at as u64);
-        let len_bytes = match key.decode_unchecked(rest, header.base) {
-            Ok(frame) => {
-                let is_record = matches!(frame.kind, FrameKind::Record | FrameKind::Void);
-                if !is_record && let Ok(frame) = key.decode_anywhere(rest, position, header.base) {
-                    found.note_claim(frame.kind, position);
+}
+
+impl Piece<'_> {
+    fn note(&self, key: &FrameKey, header: &Header, found: &mut Beyond) {
+        if header.recycled {
+            let begun = key.decode_unchecked(self.bytes, header.base).err();
+            if self.position == self.from && begun != Some(FrameFault::Absent) {
+                found.debris_end = Some((self.from + 8).min(self.end));
+            }
+            self.find_frames(key, header, found);
+        } else if let Some(last_used) = last_nonzero(&self.bytes[..self.own_bytes]) {
+            let used_end = self.position + last_used as u64 + 1;
+            found.debris_end = found.debris_end.max(Some(used_end));
+            self.find_frames(key, header, found);
+        }
+    }
+
+    /// Looks at every place where a frame of the segment could begin.
+    ///
+    /// Marks and seals count only if their checksum holds, and that covers
+    /// salt, place and number: neither an earlier use of the file nor a user's
+    /// bytes are mistaken for one. They are short, so that no damaged length
+    /// makes the search long. Other frames tell nothing but that they are
+    /// there, for which the looks of their header suffice.
+    fn find_frames(&self, key: &FrameKey, header: &Header, found: &mut Beyond) {
+        for at in (0..self.own_bytes).step_by(CELL_ALIGN_BYTES) {
+            let (rest, position) = (&self.bytes[at..], self.position + at as u64);
+            let len_bytes = match key.decode_unchecked(rest, header.base) {
+                Ok(frame) => {
+                    if matches!(frame.kind, FrameKind::SyncMark(_) | FrameKind::Seal(_))
+                        && let Ok(frame) = key.decode_anywhere(rest, position, header.base)
+                    {
+                        found.note_claim(frame.kind, position);
+                    }
+                    frame.len_bytes()
                 }
-                frame.len_bytes()
+                // It goes on in the next piece.
+                Err(FrameFault::TooLong) => {
+                    u64_at(rest, 0).map_or(0, |bits| Word::from_bits(bits).cell_bytes())
+                }
+                Err(FrameFault::Absent | FrameFault::Damaged) => continue,
+            };
+            // Among stale frames one in millions has our tag by chance; it
+            // costs no more than a new segment.
+            let frame_end = position + len_bytes as u64;
+            if frame_end <= self.end {
+                found.debris_end = found.debris_end.max(Some(frame_end));
             }
-            // It goes on in the next piece.
-            Err(FrameFault::TooLong) => {
-                u64_at(rest, 0).map_or(0, |bits| Word::from_bits(bits).cell_bytes())
-            }
-            Err(FrameFault::Absent | FrameFault::Damaged) => continue,
-        };
-        // Among stale frames one in millions has our tag by chance; it costs
-        // no more than a new segment.
-        let frame_end = position + len_bytes as u64;
-        if frame_end <= end {
-            found.debris_end = found.debris_end.max(Some(frame_end));
         }
     }
 }
@@ -143,6 +134,18 @@ impl Beyond {
             self.claim = Some((end, position));
         }
     }
+}
+
+/// Where the last byte lies that is not zero.
+fn last_nonzero(bytes: &[u8]) -> Option<usize> {
+    const PAGE: usize = 4096;
+    let mut pages = bytes.chunks(PAGE);
+    // A whole page at a time, which is as fast as memory can be read.
+    let page = pages.rposition(|page| page.iter().fold(0, |any, byte| any | byte) != 0)?;
+    let start = page * PAGE;
+    let end = (start + PAGE).min(bytes.len());
+    let inside = bytes[start..end].iter().rposition(|byte| *byte != 0)?;
+    Some(start + inside)
 }
 
 #[cfg(test)]
@@ -169,17 +172,16 @@ mod tests {
             Ok(filled)
         }
 
-        fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
+        fn data_ranges(&self, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
             if !self.knows {
-                return Ok(Some(position));
+                return Ok(vec![range]);
             }
-            let page = |at: usize| at / 4096 * 4096;
-            let used = self
-                .bytes
-                .iter()
-                .skip(position as usize)
-                .position(|byte| *byte != 0);
-            Ok(used.map(|used| (page(position as usize + used) as u64).max(position)))
+            let pages = range.step_by(4096);
+            let used = pages.filter(|page| {
+                let rest = self.bytes.get(*page as usize..).unwrap_or_default();
+                rest.iter().take(4096).any(|byte| *byte != 0)
+            });
+            Ok(used.map(|page| page..page + 4096).collect())
         }
 
         fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
@@ -216,8 +218,16 @@ mod tests {
             bytes: bytes.to_vec(),
             knows,
         };
-        let (key, end) = (FrameKey::new(SALT), bytes.len() as u64);
-        beyond(&file, &key, &header(recycled), FIRST_POSITION, end).expect("memory can be read")
+        let (key, range) = (FrameKey::new(SALT), FIRST_POSITION..bytes.len() as u64);
+        let data = file.data_ranges(range.clone()).expect("memory can be read");
+        let found = beyond(
+            &file,
+            &data,
+            &key,
+            &header(recycled),
+            (range.start, range.end),
+        );
+        found.expect("memory can be read")
     }
 
     fn put_mark(bytes: &mut [u8], position: usize, claim: Lsn) {

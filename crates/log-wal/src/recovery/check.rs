@@ -93,8 +93,11 @@ fn threads_for(jobs: &[Job]) -> usize {
     let frames_bytes = |job: &Job| job.end.position.saturating_sub(FIRST_POSITION);
     let bytes: u64 = jobs.iter().map(frames_bytes).sum();
     let worthwhile = (bytes / THREAD_BYTES).min(THREADS_MAX as u64) as usize;
+    if worthwhile < 2 {
+        return 1;
+    }
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    worthwhile.min(processors).min(jobs.len()).max(1)
+    worthwhile.min(processors).min(jobs.len())
 }
 
 fn check(storage: &dyn Storage, job: &Job, buffer: &mut Vec<u8>) -> io::Result<Prefix> {

@@ -151,10 +151,13 @@ fn examine_newest(storage: &dyn Storage, link: &Link) -> Result<(Active, bool), 
     let file = file.map_err(unreadable)?;
     let mut region = region_for(header.capacity_bytes, link.file_bytes).map_err(unreadable)?;
     let key = FrameKey::new(header.salt);
-    let whole = prefix_into(region.bytes_mut(), file.as_ref(), &key, header.base);
+    // All of it at once, because reading makes data of holes.
+    let end = region.len_bytes() as u64;
+    let data = file.data_ranges(FIRST_POSITION..end).map_err(unreadable)?;
+    let whole = prefix_into(region.bytes_mut(), file.as_ref(), &data, &key, header.base);
     let whole = whole.map_err(unreadable)?;
-    let (from, end) = (whole.end_position, region.len_bytes() as u64);
-    let behind = beyond(file.as_ref(), &key, &header, from, end).map_err(unreadable)?;
+    let rest = (whole.end_position, end);
+    let behind = beyond(file.as_ref(), &data, &key, &header, rest).map_err(unreadable)?;
     let broken_promise = behind
         .claim
         .filter(|(claim, _)| *claim > whole.end && !whole.sealed);

@@ -5,6 +5,7 @@
 //! checksums cost, and no fresh memory.
 
 use std::io;
+use std::ops::Range;
 
 use log_core::{Lsn, Word};
 
@@ -179,10 +180,12 @@ pub(crate) fn prefix(
 }
 
 /// The same, of a file that is read into `bytes`, which has as many bytes and
-/// zeros in it, and only as far as its frames go. The headers stay out.
+/// zeros in it, and only as far as its frames go. The headers stay out, and so
+/// does what is not in the `data` of the file.
 pub(crate) fn prefix_into(
     bytes: &mut [u8],
     file: &dyn SegmentFile,
+    data: &[Range<u64>],
     key: &FrameKey,
     base: Lsn,
 ) -> io::Result<Prefix> {
@@ -201,12 +204,14 @@ pub(crate) fn prefix_into(
             return Ok(walk.whole);
         }
         let piece_end = wanted_end.max(filled + PIECE_BYTES).min(bytes.len());
-        let piece = &mut bytes[filled..piece_end];
-        if file.read_at(filled as u64, piece)? < piece.len() {
-            // It got shorter since its length was asked for: zeros from here.
-            filled = bytes.len();
-        } else {
-            filled = piece_end;
+        for range in data {
+            let start = (range.start as usize).max(filled);
+            let end = (range.end as usize).min(piece_end);
+            if let Some(piece) = bytes.get_mut(start..end) {
+                // If it got shorter since its length was asked for: zeros.
+                file.read_at(start as u64, piece)?;
+            }
         }
+        filled = piece_end;
     }
 }

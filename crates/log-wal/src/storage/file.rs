@@ -10,6 +10,7 @@
 use std::any::Any;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,10 @@ const LOCK: &str = "LOCK";
 /// large folios, and every small write later pays for a whole one (measured on
 /// Linux 6.18: 0.58 us against 11.5 us for a write of 272 bytes).
 const ZEROS_BYTES: usize = 4096;
+
+/// A file with more holes is taken for one without.
+#[cfg(target_os = "linux")]
+const DATA_RANGES_MAX: usize = 64;
 
 /// Segment files in a directory.
 #[derive(Debug)]
@@ -266,15 +271,33 @@ impl SegmentFile for DiskFile {
     }
 
     #[cfg(target_os = "linux")]
-    fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
-        // Blocks that were only reserved count as a hole until they are written,
-        // also while that is in the page cache alone.
-        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(position)) {
-            Ok(data) => Ok(Some(data)),
-            Err(rustix::io::Errno::NXIO) => Ok(None),
-            // The file system cannot say.
-            Err(_) => Ok(Some(position)),
+    fn data_ranges(&self, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        use rustix::fs::{Advice, SeekFrom, fadvise, seek};
+        // Reading ahead would fill the cache with the zeros of the hole behind
+        // what is read, which then is no hole any more. Advice may be ignored.
+        let _advised = fadvise(&self.0, 0, None, Advice::Random);
+        let mut found = Vec::new();
+        let mut position = range.start;
+        while position < range.end && found.len() < DATA_RANGES_MAX {
+            // Blocks that were only reserved are a hole until they are written,
+            // also while that is in the page cache alone.
+            let data = match seek(&self.0, SeekFrom::Data(position)) {
+                Ok(data) => data.max(position),
+                Err(rustix::io::Errno::NXIO) => return Ok(found),
+                Err(_cannot_say) => break,
+            };
+            let Ok(hole) = seek(&self.0, SeekFrom::Hole(data)) else {
+                break;
+            };
+            if data < range.end {
+                found.push(data..hole.min(range.end));
+            }
+            position = hole.max(data + 1);
         }
+        if position < range.end {
+            found.push(position..range.end);
+        }
+        Ok(found)
     }
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {

@@ -15,6 +15,7 @@ pub mod sim;
 use std::any::Any;
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 pub use file::FileStorage;
@@ -148,15 +149,16 @@ pub trait SegmentFile: Debug + Send + Sync {
     /// What the operating system says.
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Where, at or behind `position`, bytes may lie that are not zero: what is
-    /// in front of that is known to be zeros. `None` if that is all of the rest.
-    /// Who cannot know says `position`.
+    /// Where in `range` bytes may lie that are not zero, ascending; what is
+    /// between is known to be zeros. Who cannot know says all of it.
+    ///
+    /// Called once, before such a file is read piece by piece.
     ///
     /// # Errors
     ///
     /// What the operating system says.
-    fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
-        Ok(Some(position))
+    fn data_ranges(&self, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        Ok(vec![range])
     }
 
     /// Writes all of `bytes` at `position`.

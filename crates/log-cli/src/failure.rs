@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use log_facade::{CommitError, OpenError, ReadError};
+use log_facade::{CommitError, OpenError, ReadError, engine};
 
 /// What a command that could do its work has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Failure {
     /// The log at `dir` could not be opened.
     pub(crate) fn open(dir: &Path, error: &OpenError) -> Self {
         Self(match error {
-            OpenError::NoLog { .. } => {
+            OpenError::Engine(engine::OpenError::NoLog { .. }) => {
                 format!(
                     "{error}; `strata ingest FILE --log {}` makes one",
                     dir.display()

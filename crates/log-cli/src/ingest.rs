@@ -41,7 +41,7 @@ pub(crate) fn run(args: &IngestArgs) -> Result<Verdict, Failure> {
         bytes,
         took: Duration::ZERO,
         ack: args.ack,
-        fsyncs: log.stats().syncs,
+        fsyncs: log.stats().engine.syncs,
         segments: log.segments().len(),
         lsns: first_lsn..log.next_lsn(),
     };

@@ -1,6 +1,6 @@
 //! `strata verify`: is every frame what was written?
 
-use log_facade::{Damage, IndexCheck, IndexState, LogReader, OpenError, VerifyReport};
+use log_facade::{Damage, IndexCheck, IndexState, LogReader, OpenError, VerifyReport, engine};
 use serde_json::{Value, json};
 
 use crate::args::VerifyArgs;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Verdict, Failure> {
             reader: Some(reader),
         },
         // Damage that keeps a log from being opened is a finding too.
-        Err(OpenError::Damaged(damage)) => Found {
+        Err(OpenError::Engine(engine::OpenError::Damaged(damage))) => Found {
             report: VerifyReport {
                 damage: vec![damage],
                 ..VerifyReport::default()

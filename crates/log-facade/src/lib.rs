@@ -42,8 +42,19 @@
 //!   place and the record.
 //! - **Readers beside the writer.** A [`LogReader`], in this process or
 //!   another, takes no lock and writes nothing.
-//! - **No surprises.** No threads, no async runtime, no background work; no
-//!   `unsafe` in this crate; errors that say what can be done now.
+//! - **Policies, if you want them.** Flushing by [interval](LogOptions::flush_interval)
+//!   and by [count](LogOptions::flush_records), retention by
+//!   [bytes](LogOptions::retain_bytes) and by
+//!   [records](LogOptions::retain_records), rotation by
+//!   [age](LogOptions::rotate_age). One background thread does it, started only
+//!   then; what it could not do is [told](CommitError::Housekeeping).
+//! - **Views that stay.** A [`Snapshot`] shows the same records for as long as
+//!   you hold it, whatever is appended and whatever retention does.
+//! - **In memory, too.** [The same log without a disk](LogOptions::open_in_memory),
+//!   which refuses to promise what it cannot keep.
+//! - **No surprises.** No async runtime, no thread that you did not ask for; no
+//!   `unsafe` in this crate; errors that say what can be done now; a
+//!   [clock](ManualClock) that your tests can move.
 //!
 //! # How long an append waits
 //!
@@ -76,21 +87,44 @@
 
 mod log;
 mod options;
+mod policy;
 
 mod reader;
 mod records;
+mod snapshot;
 
+mod shared;
+
+mod clock;
+mod housekeeper;
+mod retention;
+
+mod floor;
+mod health;
+mod stats;
+
+pub mod engine;
+mod error;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub use clock::{Alarm, Clock, ManualClock, SystemClock, Timestamp};
+pub use error::{
+    AppendError, CommitError, HousekeepingCause, HousekeepingError, OpenError, OptionsError, Task,
+};
 pub use log::Log;
 pub use options::LogOptions;
 pub use reader::LogReader;
 pub use records::Records;
+pub use snapshot::Snapshot;
+pub use stats::{HousekeepingStats, LogStats};
 
 // The words of the layers beneath that are part of this API; API.md lists
 // them.
 pub use log_mmap::{
-    AppendError, CommitError, Damage, IndexCheck, IndexFault, IndexState, Level, Lsn, OpenError,
-    OpenReport, ReadError, Record, SegmentInfo, SegmentState, Stats, TailState, Verify,
-    VerifyReport, Watermarks,
+    Damage, IndexCheck, IndexFault, IndexState, Level, Lsn, OpenReport, ReadError, Record,
+    SegmentInfo, SegmentState, Stats, TailState, Verify, VerifyReport, Watermarks,
 };
 
 /// The README's example, tested.

@@ -1,30 +1,37 @@
 //! A log, open for writing and reading.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use log_mmap::{
-    AppendError, CommitError, Level, Lsn, OpenError, OpenReport, ReadError, Record, SegmentInfo,
-    Stats, Store, StoreOptions, Watermarks,
-};
-
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::error::{AppendError, CommitError, OpenError};
+use crate::housekeeper::Housekeeper;
 use crate::options::LogOptions;
+use crate::policy::Policies;
 use crate::records::Records;
+use crate::retention;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::stats::LogStats;
+use crate::{Level, Lsn, OpenReport, ReadError, Record, SegmentInfo, Watermarks};
 
-/// An append-only record log in a directory, open for writing and reading.
+/// An append-only record log, open for writing and reading.
 ///
-/// All methods take `&self` and may be called by any number of threads; share
-/// it in an [`Arc`](std::sync::Arc). One process at a time can have a directory
-/// open for writing; any number can read it beside, see
-/// [`LogReader`](crate::LogReader).
+/// It lies in a directory, or in memory. All methods take `&self` and may be
+/// called by any number of threads; share it in an [`Arc`]. One process at a
+/// time can have a directory open for writing; any number can read it beside,
+/// see [`LogReader`](crate::LogReader).
 ///
-/// Dropping it brings everything appended to the disk as [`close`](Self::close)
-/// does, but cannot say whether that worked.
+/// Dropping it stops its housekeeper, and brings everything appended to the
+/// disk as [`close`](Self::close) does, but cannot say whether that worked.
 #[derive(Debug)]
 pub struct Log {
-    store: Store,
-    directory: PathBuf,
-    acknowledge: Level,
+    // Stopped first: it works on the other.
+    housekeeper: Option<Housekeeper>,
+    shared: Arc<Shared>,
 }
 
 impl Log {
@@ -46,24 +53,18 @@ impl Log {
         LogOptions::default()
     }
 
-    pub(crate) fn open_with(
-        directory: &Path,
-        options: StoreOptions,
-        acknowledge: Level,
+    pub(crate) fn start(
+        engine: Box<dyn Engine>,
+        policies: Policies,
+        read_level: Level,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let _span = tracing::info_span!("open log", path = %directory.display()).entered();
+        let shared = Arc::new(Shared::new(engine, policies, read_level, clock));
+        let housekeeper = Housekeeper::start(&shared).map_err(OpenError::Housekeeper)?;
         Ok(Self {
-            store: Store::open(directory, options)?,
-            directory: directory.to_path_buf(),
-            acknowledge,
+            housekeeper,
+            shared,
         })
-    }
-
-    /// What opening found: how many segments, the first and the next number,
-    /// and whether a torn tail was cut.
-    #[must_use]
-    pub fn report(&self) -> &OpenReport {
-        self.store.report()
     }
 
     /// Appends a record and returns its number, once the record has reached
@@ -83,7 +84,7 @@ impl Log {
     /// [`AppendError::Commit`] at a level above *published*: then it may be,
     /// and is not acknowledged.
     pub fn append(&self, payload: &[u8]) -> Result<Lsn, AppendError> {
-        self.append_to(self.acknowledge, payload)
+        self.append_to(self.level(), payload)
     }
 
     /// Appends a record and returns its number once it has reached `level`
@@ -93,10 +94,9 @@ impl Log {
     ///
     /// As for [`append`](Self::append).
     pub fn append_to(&self, level: Level, payload: &[u8]) -> Result<Lsn, AppendError> {
-        let lsn = self.store.append(payload)?;
-        // No record has the last number that there is, so this has an end.
-        self.wait_for(level, Lsn(lsn.0.saturating_add(1)))?;
-        Ok(lsn)
+        let one = |engine: &dyn Engine| engine.append(payload).map(only);
+        let lsns = self.shared.append_with(level, one)?;
+        Ok(lsns.start)
     }
 
     /// Appends records that readers see, and recovery finds, all or none.
@@ -111,7 +111,7 @@ impl Log {
     /// As for [`append`](Self::append); and [`AppendError::BatchTooLarge`] for
     /// a batch that cannot be atomic.
     pub fn append_batch(&self, payloads: &[&[u8]]) -> Result<Range<Lsn>, AppendError> {
-        self.append_batch_to(self.acknowledge, payloads)
+        self.append_batch_to(self.level(), payloads)
     }
 
     /// Appends records as [`append_batch`](Self::append_batch) does, and
@@ -125,19 +125,43 @@ impl Log {
         level: Level,
         payloads: &[&[u8]],
     ) -> Result<Range<Lsn>, AppendError> {
-        let lsns = self.store.append_batch(payloads)?;
-        if !lsns.is_empty() {
-            self.wait_for(level, lsns.end)?;
-        }
-        Ok(lsns)
+        self.shared
+            .append_with(level, |engine| engine.append_batch(payloads))
     }
 
-    fn wait_for(&self, level: Level, end: Lsn) -> Result<(), CommitError> {
-        match level {
-            // Appending has done that.
-            Level::Published => Ok(()),
-            level => self.store.commit(end, level),
-        }
+    /// Appends a record of `payload_bytes` that `fill` writes where it will
+    /// stay: no copy is made. Returns its number as [`append`](Self::append)
+    /// does.
+    ///
+    /// `fill` gets the record's memory with whatever was there before, and must
+    /// write all of it. No later record of any thread is visible before it is
+    /// done, so it should do nothing but write, and must not use this log. If
+    /// it panics, its number stays taken and has no record: readers pass over
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append); `fill` was not called if the record was
+    /// not appended.
+    pub fn append_in_place(
+        &self,
+        payload_bytes: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Lsn, AppendError> {
+        let mut fill = Some(fill);
+        // The engine calls it once.
+        let mut fill = |place: &mut [u8]| {
+            if let Some(fill) = fill.take() {
+                fill(place);
+            }
+        };
+        let one = |engine: &dyn Engine| engine.append_in_place(payload_bytes, &mut fill).map(only);
+        let lsns = self.shared.append_with(self.level(), one)?;
+        Ok(lsns.start)
+    }
+
+    fn level(&self) -> Level {
+        self.shared.policies.acknowledge
     }
 
     /// Hands everything appended so far to the operating system: it survives
@@ -149,24 +173,59 @@ impl Log {
     ///
     /// See [`CommitError`].
     pub fn flush(&self) -> Result<Lsn, CommitError> {
-        self.store.flush()
+        self.shared.flush_to(Level::Written)
     }
 
     /// Makes everything appended so far durable: it survives loss of power.
     /// Returns the end of what does.
     ///
-    /// Blocks for a sync; and, if segments became full since the last time,
-    /// for indexing them.
+    /// Blocks for a sync; and, if segments became full since the last time and
+    /// there is no housekeeper, for indexing them.
     ///
     /// # Errors
     ///
     /// See [`CommitError`].
     pub fn sync(&self) -> Result<Lsn, CommitError> {
-        self.store.sync()
+        let durable_end = self.shared.flush_to(Level::Durable)?;
+        if self.housekeeper.is_none() {
+            self.shared.index_sealed();
+        }
+        Ok(durable_end)
     }
 
-    /// Record `lsn`; `None` at or beyond the end, and for a number that its
-    /// writer gave up half-way.
+    /// Ends the active segment, if it has a record, and goes on in a new one.
+    /// Returns whether it had. Everything appended before is durable then, if
+    /// this log keeps that level.
+    ///
+    /// Blocks for several syncs.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`].
+    pub fn rotate(&self) -> Result<bool, AppendError> {
+        self.shared.admit(Level::Published)?;
+        Ok(self.shared.engine.rotate()?)
+    }
+
+    /// Drops the sealed segments of which all records lie below `lsn`, oldest
+    /// first, and returns how many (`INV-F2`): what retention does by itself.
+    /// Never the active segment, and none that a [`Snapshot`] shows; so records
+    /// below `lsn` may stay.
+    ///
+    /// Records that are held stay valid. A crash at any moment leaves a log
+    /// without a gap; blocks for a sync of the directory per segment.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]; what was dropped before stays dropped.
+    pub fn drop_before(&self, lsn: Lsn) -> Result<usize, CommitError> {
+        self.shared.admit(Level::Published)?;
+        Ok(retention::drop_before(&self.shared, lsn)?)
+    }
+
+    /// Record `lsn`; `None` at or beyond the end of what is
+    /// [shown](LogOptions::read_level), and for a number that its writer gave
+    /// up half-way.
     ///
     /// Blocks for the disk only if the record is in a full segment that the
     /// page cache does not hold, or that has no index yet.
@@ -176,68 +235,124 @@ impl Log {
     /// [`ReadError::Truncated`] for a record that was dropped from the front,
     /// with the first that is left (`INV-F2`), and see [`ReadError`].
     pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
-        self.store.read(lsn)
+        if self.shared.read_level > Level::Published && lsn >= self.next_lsn() {
+            return Ok(None);
+        }
+        self.shared.engine.read(lsn)
     }
 
     /// Reads from the first record on.
     #[must_use]
     pub fn iter(&self) -> Records<'_> {
-        Records::new(self.store.iter())
+        self.iter_from(self.first_lsn())
     }
 
     /// Reads from record `lsn` on.
     #[must_use]
     pub fn iter_from(&self, lsn: Lsn) -> Records<'_> {
-        Records::new(self.store.iter_from(lsn))
+        self.range(lsn..Lsn(u64::MAX))
     }
 
     /// Reads those records of `lsns` that there are.
     #[must_use]
     pub fn range(&self, lsns: Range<Lsn>) -> Records<'_> {
-        Records::new(self.store.range(lsns))
+        let engine = self.shared.engine.as_ref();
+        let first = lsns.start;
+        Records::new(engine.records(lsns)).gated(engine, self.shared.read_level, first)
+    }
+
+    /// The records that are [shown](LogOptions::read_level) now, to be read
+    /// for as long as it is held.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.shared, self.shared.read_level)
+    }
+
+    /// The records that have reached `level` now, and so survive what it says.
+    #[must_use]
+    pub fn snapshot_at(&self, level: Level) -> Snapshot {
+        Snapshot::take(&self.shared, level)
+    }
+
+    /// Blocks until record `lsn` is published, at most for `timeout` (`None`:
+    /// for ever). Returns whether it is.
+    pub fn wait_published(&self, lsn: Lsn, timeout: Option<Duration>) -> bool {
+        self.shared.engine.wait_published(lsn, timeout)
+    }
+
+    /// What opening found: how many segments, the first and the next number,
+    /// and whether a torn tail was cut.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        self.shared.engine.report()
     }
 
     /// The number of the first record.
     #[must_use]
     pub fn first_lsn(&self) -> Lsn {
-        self.store.first_lsn()
+        self.shared.engine.first_lsn()
     }
 
-    /// The number that the next record will have, if nobody else appends.
+    /// One past the last record that is [shown](LogOptions::read_level): unless
+    /// chosen otherwise, the number that the next record will have, if nobody
+    /// else appends.
     #[must_use]
     pub fn next_lsn(&self) -> Lsn {
-        self.store.next_lsn()
+        self.shared.reached(self.shared.read_level)
     }
 
-    /// How far the log has come, at each level.
+    /// How far the log has come, at each level. The levels that it does not
+    /// keep mean nothing.
     #[must_use]
     pub fn watermarks(&self) -> Watermarks {
-        self.store.watermarks()
+        self.shared.engine.watermarks()
+    }
+
+    /// The highest level that this log keeps: [`Level::Durable`] in a
+    /// directory, [`Level::Published`] in memory.
+    #[must_use]
+    pub fn keeps(&self) -> Level {
+        self.shared.engine.keeps()
     }
 
     /// Every segment, ascending; the last one takes the appends.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        self.store.segments()
+        self.shared.engine.segments()
     }
 
     /// What the log did since it was opened.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.store.stats()
+    pub fn stats(&self) -> LogStats {
+        self.shared.stats()
     }
 
-    /// Makes everything durable, indexes full segments, and leaves a mark by
-    /// which the next opening knows that nothing is missing at the end.
-    /// Records that are held stay valid.
+    /// Stops the housekeeper, makes everything durable, indexes full segments,
+    /// and leaves a mark by which the next opening knows that nothing is
+    /// missing at the end. Records that are held stay valid.
+    ///
+    /// While a [`Snapshot`] of it is held, the directory stays locked and the
+    /// mark waits for that to go; everything is durable all the same.
     ///
     /// # Errors
     ///
     /// See [`CommitError`]. The log is closed all the same.
     pub fn close(self) -> Result<(), CommitError> {
-        let _span = tracing::info_span!("close log", path = %self.directory.display()).entered();
-        self.store.close()
+        let Self {
+            housekeeper,
+            shared,
+        } = self;
+        drop(housekeeper);
+        let told = shared.health.tell();
+        shared.close()?;
+        Ok(told?)
     }
+}
+
+/// The range of one record.
+fn only(lsn: Lsn) -> Range<Lsn> {
+    // No record has the last number that there is, so this has an end.
+    lsn..Lsn(lsn.0.saturating_add(1))
 }
 
 impl<'a> IntoIterator for &'a Log {

@@ -1,10 +1,16 @@
 //! How a log is opened.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use log_mmap::{Level, OpenError, StoreOptions, Verify, WalOptions};
+use log_mmap::{Storage, StoreOptions, WalOptions};
 
-use crate::Log;
+use crate::clock::{Clock, SystemClock};
+use crate::engine::{Engine, MappedEngine, WalEngine};
+use crate::error::{OpenError, OptionsError};
+use crate::policy::{FlushPolicy, Policies, Retention, Rotation};
+use crate::{Level, Log, Verify};
 
 /// Options of a [`Log`], from [`Log::options`].
 ///
@@ -12,25 +18,31 @@ use crate::Log;
 /// this handle is open, and a log can be opened with others the next time.
 ///
 /// ```
+/// use std::time::Duration;
 /// use log_facade::{Level, Log};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
 /// let log = Log::options()
 ///     .segment_bytes(64 << 20)
-///     .acknowledge(Level::Durable)
+///     .flush_interval(Duration::from_millis(200)) // lose no more than that
+///     .retain_bytes(10 << 30)                     // and keep no more than that
 ///     .open(directory.path())?;
-/// log.append(b"durable when this returns")?;
+/// log.append(b"durable in a fifth of a second")?;
+/// log.append_to(Level::Durable, b"durable when this returns")?;
 /// assert_eq!(log.watermarks().durable_end, log.next_lsn());
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[must_use = "options do nothing until a log is opened with them"]
 pub struct LogOptions {
     wal: WalOptions,
     store: StoreOptions,
-    acknowledge: Level,
+    is_mapped: bool,
+    read_level: Level,
+    policies: Policies,
+    clock: Arc<dyn Clock>,
 }
 
 impl Default for LogOptions {
@@ -38,12 +50,34 @@ impl Default for LogOptions {
         Self {
             wal: WalOptions::default(),
             store: StoreOptions::default(),
-            acknowledge: Level::Published,
+            is_mapped: true,
+            read_level: Level::Published,
+            policies: Policies {
+                acknowledge: Level::Published,
+                flush: FlushPolicy::default(),
+                retention: Retention::default(),
+                rotation: Rotation::default(),
+                prepares_ahead: false,
+                stamps: true,
+            },
+            clock: Arc::new(SystemClock::new()),
         }
     }
 }
 
+/// What the log consists of.
 impl LogOptions {
+    /// Whether sealed segments are mapped and indexed. Default true.
+    ///
+    /// Without, the log is the segment files and nothing beside them, and reads
+    /// go through the operating system's `read`: for logs that are read seldom,
+    /// after a crash only say, or that have no address space to spare. The same
+    /// directory can be opened either way, in turn.
+    pub fn mapped(mut self, is_mapped: bool) -> Self {
+        self.is_mapped = is_mapped;
+        self
+    }
+
     /// Size of a segment file. Default 16 MiB; at least 16 KiB and at most
     /// 4 GiB, a value outside counts as the nearest one inside.
     ///
@@ -62,6 +96,14 @@ impl LogOptions {
         self
     }
 
+    /// How many full segments may wait in memory to be written out. Default 2,
+    /// at least 1. When they are used up an append waits for the disk: memory
+    /// stays bounded however slow it is.
+    pub fn backlog_segments_max(mut self, segments: usize) -> Self {
+        self.wal = self.wal.backlog_segments_max(segments);
+        self
+    }
+
     /// How many bytes of a sealed segment one entry of its index stands for.
     /// Default 4096; 0 gives every record its own: lookups by number get
     /// faster, and the index takes 8 bytes a record.
@@ -76,14 +118,111 @@ impl LogOptions {
         self.wal = self.wal.verify(verify);
         self
     }
+}
 
-    /// What [`Log::append`] and [`Log::append_batch`] wait for. Default
+/// What is acknowledged, and what is shown.
+impl LogOptions {
+    /// What the appends that name no level wait for. Default
     /// [`Level::Published`].
     pub fn acknowledge(mut self, level: Level) -> Self {
-        self.acknowledge = level;
+        self.policies.acknowledge = level;
         self
     }
 
+    /// What a record must have reached to be shown to readers of this log.
+    /// Default [`Level::Published`]: at once. With [`Level::Durable`] nobody
+    /// sees what a power cut can undo.
+    pub fn read_level(mut self, level: Level) -> Self {
+        self.read_level = level;
+        self
+    }
+}
+
+/// What happens by itself. Each of these but `flush_records` and
+/// `rotate_records` needs the log's housekeeper, a thread that is started for
+/// it.
+impl LogOptions {
+    /// Brings what was appended to the disk whenever `interval` has passed
+    /// since the last time. Default: no interval; what nobody flushes is
+    /// written when its segment is full.
+    ///
+    /// A flush by hand, if it goes as far as this one, begins the interval
+    /// anew.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.policies.flush.interval = Some(interval);
+        self
+    }
+
+    /// Brings what was appended to the disk whenever so many records are not
+    /// there yet: the append that makes them so many waits for it, so a crash
+    /// takes no more than that, and what others append meanwhile. Default: any
+    /// number.
+    ///
+    /// To flush with every record, [`acknowledge`](Self::acknowledge) a level.
+    pub fn flush_records(mut self, records: u64) -> Self {
+        self.policies.flush.records = Some(records);
+        self
+    }
+
+    /// How far the two above bring records. Default [`Level::Durable`].
+    pub fn flush_level(mut self, level: Level) -> Self {
+        self.policies.flush.level = level;
+        self
+    }
+
+    /// Drops old segments as long as the rest of the log has at least so many
+    /// bytes of frames. Default: any number.
+    ///
+    /// So the log has about as many bytes as this, and a segment more.
+    pub fn retain_bytes(mut self, bytes: u64) -> Self {
+        self.policies.retention.bytes = Some(bytes);
+        self
+    }
+
+    /// Drops old segments as long as the rest of the log has at least so many
+    /// records. Default: any number.
+    pub fn retain_records(mut self, records: u64) -> Self {
+        self.policies.retention.records = Some(records);
+        self
+    }
+
+    /// How often retention looks whether something can go, beside every time
+    /// that a segment was sealed. Default 30 seconds.
+    pub fn retention_interval(mut self, interval: Duration) -> Self {
+        self.policies.retention.interval = interval;
+        self
+    }
+
+    /// Begins a new segment when the active one has had records for so long.
+    /// Default: only when it is full.
+    ///
+    /// Retention drops whole segments that are sealed: in a log that grows
+    /// slowly, this is what lets old records go.
+    pub fn rotate_age(mut self, age: Duration) -> Self {
+        self.policies.rotation.age = Some(age);
+        self
+    }
+
+    /// Begins a new segment when the active one has so many records. Default:
+    /// only when it is full.
+    ///
+    /// The append that finds it so waits for several syncs. A batch stays
+    /// together, and what others append meanwhile may still go to the old
+    /// segment.
+    pub fn rotate_records(mut self, records: u64) -> Self {
+        self.policies.rotation.records = Some(records);
+        self
+    }
+
+    /// Where the time comes from. Default: the machine's clocks. Tests take a
+    /// [`ManualClock`](crate::ManualClock).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl LogOptions {
     /// Opens the log in `directory`, making both if they are missing.
     ///
     /// Blocks for the recovery of the newest segment, or of all of them with
@@ -93,7 +232,77 @@ impl LogOptions {
     ///
     /// See [`OpenError`]; a refusal changes nothing on disk.
     pub fn open(self, directory: impl AsRef<Path>) -> Result<Log, OpenError> {
-        let store = self.store.wal(self.wal);
-        Log::open_with(directory.as_ref(), store, self.acknowledge)
+        self.check(Level::Durable)?;
+        let directory = directory.as_ref();
+        let _span = tracing::info_span!("open log", path = %directory.display()).entered();
+        let engine: Box<dyn Engine> = match self.is_mapped {
+            true => {
+                let options = self.store.clone().wal(self.wal.clone());
+                Box::new(MappedEngine::open(directory, options)?)
+            }
+            false => Box::new(WalEngine::open(directory, self.wal.clone())?),
+        };
+        self.start(engine)
+    }
+
+    /// Makes a log in memory, which is gone when it is closed. It takes the
+    /// same calls, and refuses levels above *published*: nothing in it survives
+    /// anything.
+    ///
+    /// Its memory is bounded by retention and by nothing else.
+    ///
+    /// ```
+    /// use log_facade::{CommitError, Level, Log};
+    ///
+    /// let log = Log::options().retain_bytes(64 << 20).open_in_memory()?;
+    /// log.append(b"gone tomorrow")?;
+    /// assert!(matches!(log.sync(), Err(CommitError::LevelNotKept { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::LevelNotKept`] if the options ask for more than
+    /// *published*, and see [`OpenError`].
+    pub fn open_in_memory(self) -> Result<Log, OpenError> {
+        self.check(Level::Published)?;
+        let engine = WalEngine::ephemeral(self.wal.clone())?;
+        self.start(Box::new(engine))
+    }
+
+    /// Opens a log on a storage that the caller brings, with nothing beside its
+    /// segments: as [`open`](Self::open) does without [`mapped`](Self::mapped).
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open_on(self, storage: Arc<dyn Storage>) -> Result<Log, OpenError> {
+        self.check(Level::Durable)?;
+        let engine = WalEngine::with_storage(storage, self.wal.clone())?;
+        self.start(Box::new(engine))
+    }
+
+    /// Makes a log on an engine that the caller brings. Options that say what
+    /// the log consists of are the engine's business, and do nothing here.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Options`] and [`OpenError::Housekeeper`].
+    pub fn open_engine(self, engine: Box<dyn Engine>) -> Result<Log, OpenError> {
+        self.check(engine.keeps())?;
+        self.start(engine)
+    }
+
+    fn check(&self, kept: Level) -> Result<(), OptionsError> {
+        self.policies.check(kept)?;
+        let asked = self.read_level;
+        match asked > kept {
+            true => Err(OptionsError::LevelNotKept { asked, kept }),
+            false => Ok(()),
+        }
+    }
+
+    fn start(self, engine: Box<dyn Engine>) -> Result<Log, OpenError> {
+        Log::start(engine, self.policies, self.read_level, self.clock)
     }
 }

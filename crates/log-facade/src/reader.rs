@@ -3,9 +3,12 @@
 use std::ops::Range;
 use std::path::Path;
 
-use log_mmap::{Lsn, OpenError, OpenReport, ReadError, Reader, Record, SegmentInfo, VerifyReport};
+use log_mmap::Reader;
 
+use crate::engine;
+use crate::error::OpenError;
 use crate::records::Records;
+use crate::{Lsn, OpenReport, ReadError, Record, SegmentInfo, VerifyReport};
 
 /// A log, open for reading: beside a running writer, in this process or
 /// another, or on a medium that cannot be written.
@@ -43,7 +46,7 @@ impl LogReader {
     ///
     /// # Errors
     ///
-    /// See [`OpenError`]; [`OpenError::NoLog`] if there is none.
+    /// See [`OpenError`]; [`engine::OpenError::NoLog`] if there is none.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, OpenError> {
         let directory = directory.as_ref();
         let _span = tracing::info_span!("read log", path = %directory.display()).entered();
@@ -95,19 +98,19 @@ impl LogReader {
     /// Reads from the first record on.
     #[must_use]
     pub fn iter(&self) -> Records<'_> {
-        Records::new(self.reader.iter())
+        self.iter_from(self.first_lsn())
     }
 
     /// Reads from record `lsn` on.
     #[must_use]
     pub fn iter_from(&self, lsn: Lsn) -> Records<'_> {
-        Records::new(self.reader.iter_from(lsn))
+        self.range(lsn..Lsn(u64::MAX))
     }
 
     /// Reads those records of `lsns` that there are.
     #[must_use]
     pub fn range(&self, lsns: Range<Lsn>) -> Records<'_> {
-        Records::new(self.reader.range(lsns))
+        Records::new(engine::Records::of_store(self.reader.range(lsns)))
     }
 
     /// Checks every frame of every segment, and holds every index against its

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
 
+use log_facade::engine;
 use log_facade::{
     AppendError, Level, Log, LogReader, Lsn, OpenError, ReadError, SegmentState, TailState, Verify,
 };
@@ -229,8 +230,8 @@ fn options_do_what_they_say() {
         let index = fs::metadata(segment.path.with_extension("index")).unwrap();
         assert_eq!(index.len(), 64 + 8 * records, "an entry for every record");
     }
-    assert_eq!(log.stats().records_appended, 100);
-    assert_eq!(log.stats().rotations, sealed.len() as u64);
+    assert_eq!(log.stats().engine.records_appended, 100);
+    assert_eq!(log.stats().engine.rotations, sealed.len() as u64);
 }
 
 #[test]
@@ -348,7 +349,9 @@ fn a_second_writer_is_refused_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let log = Log::open(directory.path()).unwrap();
     match Log::open(directory.path()) {
-        Err(OpenError::Locked { holder, .. }) => assert_eq!(holder, Some(std::process::id())),
+        Err(OpenError::Engine(engine::OpenError::Locked { holder, .. })) => {
+            assert_eq!(holder, Some(std::process::id()))
+        }
         other => panic!("expected a refusal, got {other:?}"),
     }
     log.close().unwrap();
@@ -361,11 +364,23 @@ fn what_is_not_a_log_is_refused_and_left_alone() {
     let file = directory.path().join("file");
     fs::write(&file, b"text").unwrap();
     let error = Log::open(&file).unwrap_err();
-    assert!(matches!(error, OpenError::NotADirectory { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            OpenError::Engine(engine::OpenError::NotADirectory { .. })
+        ),
+        "{error}"
+    );
     let error = Log::open(directory.path()).unwrap_err();
-    assert!(matches!(error, OpenError::NotALog { .. }), "{error}");
+    assert!(
+        matches!(error, OpenError::Engine(engine::OpenError::NotALog { .. })),
+        "{error}"
+    );
     let error = LogReader::open(directory.path().join("missing")).unwrap_err();
-    assert!(matches!(error, OpenError::NoLog { .. }), "{error}");
+    assert!(
+        matches!(error, OpenError::Engine(engine::OpenError::NoLog { .. })),
+        "{error}"
+    );
     assert_eq!(
         fs::read_dir(directory.path()).unwrap().count(),
         1,
@@ -392,7 +407,10 @@ fn acknowledged_data_that_is_damaged_is_never_passed_over() {
         .verify(Verify::All)
         .open(directory.path())
         .unwrap_err();
-    assert!(matches!(error, OpenError::Damaged(_)), "{error}");
+    assert!(
+        matches!(error, OpenError::Engine(engine::OpenError::Damaged(_))),
+        "{error}"
+    );
     let log = Log::open(directory.path()).unwrap();
     match log.read(segment.base) {
         Err(ReadError::Damaged(damage)) => {

@@ -71,6 +71,9 @@ pub use records::Records;
 pub use store::Store;
 pub use verify::{IndexCheck, IndexState, VerifyReport};
 
+// For a log that is a write-ahead log and no more, in files or in memory.
+pub use log_wal::{Iter, MemStorage, Storage, Wal};
+
 // The words of the layer beneath that must travel up; API.md lists them.
 pub use log_wal::{
     AppendError, CommitError, Damage, Level, Lsn, OpenError, OpenReport, ReadError, Record,

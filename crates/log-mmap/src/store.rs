@@ -116,6 +116,21 @@ impl Store {
         self.wal.append_batch(payloads)
     }
 
+    /// Appends a record of `payload_bytes` that `fill` writes where it will
+    /// stay, see [`Wal::append_in_place`]. Returns its number, and what `fill`
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; `fill` was not called.
+    pub fn append_in_place<R>(
+        &self,
+        payload_bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> Result<(Lsn, R), AppendError> {
+        self.wal.append_in_place(payload_bytes, fill)
+    }
+
     /// Waits until every record below `end` that is published now has reached
     /// `level`. Concurrent callers share the work.
     ///
@@ -340,6 +355,13 @@ impl Store {
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.wal.segments()
+    }
+
+    /// A number that changes whenever a segment is sealed or dropped, and is
+    /// cheap to look at.
+    #[must_use]
+    pub fn sealed_count(&self) -> u64 {
+        self.wal.sealed_count()
     }
 
     /// What the log did since it was opened.

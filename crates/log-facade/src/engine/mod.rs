@@ -1,0 +1,144 @@
+//! What a log stands on: one trait, three engines, one set of semantics.
+//!
+//! | engine | keeps | reads | for |
+//! |---|---|---|---|
+//! | [`MappedEngine`] | *durable* | mapped and indexed | most logs; the default |
+//! | [`WalEngine`] | *durable* | through files, nothing beside them | logs that are written often and read seldom |
+//! | [`WalEngine::ephemeral`] | *published* | memory | logs that may vanish with the process |
+//!
+//! A [`Log`](crate::Log) adds time, policies and background work, and asks its
+//! engine for nothing but what stands here. What the rules are that an engine
+//! must keep is written down as tests: the module `conformance`
+//! (a feature) runs them against any engine, also one of yours,
+//! that [`LogOptions::open_engine`](crate::LogOptions::open_engine) takes.
+
+mod mapped;
+mod records;
+mod wal;
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::time::Duration;
+
+pub use mapped::MappedEngine;
+pub use records::Records;
+pub use wal::WalEngine;
+
+// In these words an engine says what it could not do.
+pub use log_mmap::{AppendError, CommitError, OpenError, ReadError};
+// What a write-ahead log can lie in.
+pub use log_mmap::{MemStorage, Storage};
+
+use crate::{Level, Lsn, OpenReport, Record, SegmentInfo, Stats, Watermarks};
+
+/// What a [`Log`](crate::Log) stands on.
+///
+/// All methods may be called by any number of threads at once. Numbers are
+/// dense and begin where the engine says; ends are exclusive.
+pub trait Engine: Debug + Send + Sync + 'static {
+    /// The highest level that it keeps. A log on it refuses what is above.
+    fn keeps(&self) -> Level;
+
+    /// What opening found.
+    fn report(&self) -> &OpenReport;
+
+    /// Appends a record. On return it is published, and so is everything
+    /// before it.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; it was not appended.
+    fn append(&self, payload: &[u8]) -> Result<Lsn, AppendError>;
+
+    /// Appends records that are visible, and recovered, all or none.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; none was appended.
+    fn append_batch(&self, payloads: &[&[u8]]) -> Result<Range<Lsn>, AppendError>;
+
+    /// Appends a record of `payload_bytes` that `fill`, called once, writes
+    /// where it stays. If it panics, its number stays without a record.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; `fill` was not called.
+    fn append_in_place(
+        &self,
+        payload_bytes: usize,
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<Lsn, AppendError>;
+
+    /// Waits until every record below `end` that is published now has reached
+    /// `level`, which is at most [`keeps`](Self::keeps).
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`].
+    fn commit(&self, end: Lsn, level: Level) -> Result<(), CommitError>;
+
+    /// How far the log has come.
+    fn watermarks(&self) -> Watermarks;
+
+    /// The number of the first record.
+    fn first_lsn(&self) -> Lsn;
+
+    /// One past the number of the last published record. Cheap.
+    fn next_lsn(&self) -> Lsn;
+
+    /// Blocks until record `lsn` is published, at most for `timeout` (`None`:
+    /// for ever). Returns whether it is.
+    fn wait_published(&self, lsn: Lsn, timeout: Option<Duration>) -> bool;
+
+    /// Record `lsn`; `None` if there is none yet, or none at all with this
+    /// number.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Truncated`] in front of the first record, and see
+    /// [`ReadError`].
+    fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError>;
+
+    /// The records of `lsns` that there are when it looks, in order.
+    fn records(&self, lsns: Range<Lsn>) -> Records<'_>;
+
+    /// Every segment, ascending; the last one takes the appends.
+    fn segments(&self) -> Vec<SegmentInfo>;
+
+    /// A number that changes whenever a segment is sealed or dropped. Cheap.
+    fn sealed_count(&self) -> u64;
+
+    /// Goes on in a new segment, if the active one has a record. Returns
+    /// whether it had.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`].
+    fn rotate(&self) -> Result<bool, AppendError>;
+
+    /// Drops the sealed segments of which all records lie below `lsn`, oldest
+    /// first, and returns how many (`INV-F2`).
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]; what was dropped before stays dropped.
+    fn drop_before(&self, lsn: Lsn) -> Result<usize, CommitError>;
+
+    /// Does ahead of the first reader what reading a sealed segment needs.
+    /// Returns for how many segments.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    fn index_sealed(&self) -> Result<usize, ReadError>;
+
+    /// What it did since it was opened.
+    fn stats(&self) -> Stats;
+
+    /// Makes everything as safe as it can, and ends. Held records stay valid.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]; it is closed all the same.
+    fn close(self: Box<Self>) -> Result<(), CommitError>;
+}

@@ -1,0 +1,162 @@
+//! What is done in the background, and when it is due.
+
+use std::time::Duration;
+
+use crate::Lsn;
+use crate::engine;
+use crate::error::{HousekeepingCause, Task};
+use crate::retention;
+use crate::shared::Shared;
+
+/// The housekeeper's work on one log, round by round.
+#[derive(Debug)]
+pub(super) struct Rounds<'a> {
+    shared: &'a Shared,
+    /// What it is doing.
+    task: Task,
+    /// Whether the log is poisoned: then nothing that writes is tried again.
+    is_poisoned: bool,
+    /// The engine's count of sealed segments when they were last looked after.
+    sealed_seen: u64,
+    retention_due: Duration,
+    /// Not before, because it failed: trying again at once would fail again,
+    /// and each try looks like another change.
+    retention_pause: Duration,
+    /// The active segment with records, and the uptime at which it was new.
+    active: Option<(Lsn, Duration)>,
+}
+
+impl<'a> Rounds<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            task: Task::Flush,
+            is_poisoned: false,
+            sealed_seen: shared.engine.sealed_count(),
+            // At once: a log may have grown old while it was closed.
+            retention_due: Duration::ZERO,
+            retention_pause: Duration::ZERO,
+            active: None,
+        }
+    }
+
+    /// Does what is due, and returns the uptime at which something will be.
+    pub(super) fn go(&mut self) -> Option<Duration> {
+        self.shared.health.rounds.add(1);
+        if self.is_poisoned {
+            return None;
+        }
+        let flush_due = self.flush();
+        let rotation_due = self.rotate();
+        let has_sealed = self.look_after_sealed();
+        let retention_due = self.retain(has_sealed);
+        let dues = [flush_due, rotation_due, retention_due];
+        dues.into_iter().flatten().min()
+    }
+
+    /// Takes down that the task could not be done.
+    pub(super) fn fail(&mut self, cause: HousekeepingCause) {
+        self.is_poisoned |= is_poison(&cause);
+        let at = self.shared.clock.uptime();
+        self.shared.health.fail(self.task, at, cause);
+    }
+
+    fn flush(&mut self) -> Option<Duration> {
+        let interval = self.shared.policies.flush.interval?;
+        let now = self.shared.clock.uptime();
+        let due = self.shared.flushed_at() + interval;
+        if now < due {
+            return Some(due);
+        }
+        self.task = Task::Flush;
+        let level = self.shared.policies.flush.level;
+        if self.shared.engine.next_lsn() > self.shared.reached(level) {
+            match self.shared.engine.commit(Lsn(u64::MAX), level) {
+                Ok(()) => self.shared.health.flushes.add(1),
+                Err(error) => self.fail(error.into()),
+            }
+        }
+        self.shared.note_flush(level);
+        Some(self.shared.flushed_at() + interval)
+    }
+
+    /// Begins another segment when the active one is old enough.
+    fn rotate(&mut self) -> Option<Duration> {
+        let age = self.shared.policies.rotation.age?;
+        self.task = Task::Rotate;
+        let now = self.shared.clock.uptime();
+        let begun = self.active_begun(now);
+        match begun {
+            // None can be old enough before then.
+            None => Some(now + age),
+            Some(begun) if now < begun + age => Some(begun + age),
+            Some(_) => {
+                match self.shared.engine.rotate() {
+                    Ok(rotated) => self.shared.health.rotations.add(rotated.into()),
+                    Err(error) => self.fail(error.into()),
+                }
+                self.active = None;
+                Some(now + age)
+            }
+        }
+    }
+
+    /// The uptime at which the active segment got its first record, or was
+    /// first seen with one; `None` if it has none.
+    fn active_begun(&mut self, now: Duration) -> Option<Duration> {
+        let base = self.shared.active_base();
+        if self.shared.engine.next_lsn() <= base {
+            return None;
+        }
+        match self.active {
+            Some((known, begun)) if known == base => Some(begun),
+            _ => {
+                self.active = Some((base, now));
+                Some(now)
+            }
+        }
+    }
+
+    /// Indexes what was sealed since the last round. Returns whether something
+    /// was.
+    fn look_after_sealed(&mut self) -> bool {
+        let count = self.shared.engine.sealed_count();
+        if count == self.sealed_seen {
+            return false;
+        }
+        self.sealed_seen = count;
+        self.task = Task::Index;
+        match self.shared.engine.index_sealed() {
+            Ok(indexed) => self.shared.health.segments_indexed.add(indexed as u64),
+            Err(error) => self.fail(error.into()),
+        }
+        true
+    }
+
+    fn retain(&mut self, has_sealed: bool) -> Option<Duration> {
+        let retention = self.shared.policies.retention;
+        if !retention.is_bounded() {
+            return None;
+        }
+        let now = self.shared.clock.uptime();
+        if now >= self.retention_due || (has_sealed && now >= self.retention_pause) {
+            self.task = Task::Retain;
+            self.retention_due = now + retention.interval;
+            if let Err(error) = retention::apply_sizes(self.shared) {
+                self.retention_pause = self.retention_due;
+                self.fail(error.into());
+            }
+        }
+        Some(self.retention_due)
+    }
+}
+
+/// Whether nothing that writes can succeed any more.
+fn is_poison(cause: &HousekeepingCause) -> bool {
+    use engine::{AppendError, CommitError};
+    matches!(
+        cause,
+        HousekeepingCause::Commit(CommitError::Poisoned { .. })
+            | HousekeepingCause::Append(AppendError::Commit(CommitError::Poisoned { .. }))
+    )
+}

@@ -1,0 +1,232 @@
+//! What a log's handle, its snapshots and its housekeeper share.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::{Alarm, Clock, nanos};
+use crate::engine::Engine;
+use crate::error::{AppendError, CommitError};
+use crate::floor::Floor;
+use crate::health::Health;
+use crate::policy::Policies;
+use crate::retention;
+use crate::stats::LogStats;
+use crate::{Level, Lsn};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub engine: Box<dyn Engine>,
+    pub policies: Policies,
+    /// What records must have reached to be shown.
+    pub read_level: Level,
+    pub clock: Arc<dyn Clock>,
+    pub floor: Arc<Floor>,
+    pub health: Health,
+    /// What wakes the housekeeper, if there is one.
+    pub alarm: Option<Arc<Alarm>>,
+    /// The uptime, in nanoseconds, at which the log was last flushed as far as
+    /// its policy wants.
+    flushed_at_nanos: AtomicU64,
+    /// The engine's count of sealed segments when somebody last looked.
+    sealed_seen: AtomicU64,
+    /// No segment is full of records before this one.
+    full_at: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        engine: Box<dyn Engine>,
+        policies: Policies,
+        read_level: Level,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let alarm = policies
+            .need_housekeeper()
+            .then(|| Arc::new(Alarm::default()));
+        Self {
+            flushed_at_nanos: AtomicU64::new(nanos(clock.uptime())),
+            sealed_seen: AtomicU64::new(engine.sealed_count()),
+            full_at: AtomicU64::new(0),
+            engine,
+            policies,
+            read_level,
+            clock,
+            floor: Arc::default(),
+            health: Health::default(),
+            alarm,
+        }
+    }
+
+    /// Appends with `append`, whose range of numbers counts, once `level` may
+    /// be asked for and nothing failed in the background; then waits for it.
+    #[inline]
+    pub(crate) fn append_with(
+        &self,
+        level: Level,
+        append: impl FnOnce(&dyn Engine) -> Result<Range<Lsn>, crate::engine::AppendError>,
+    ) -> Result<Range<Lsn>, AppendError> {
+        self.admit(level)?;
+        self.rotate_if_full()?;
+        let lsns = append(self.engine.as_ref())?;
+        if !lsns.is_empty() {
+            self.settle(lsns.end, level)?;
+        }
+        Ok(lsns)
+    }
+
+    /// Refuses a level that is not kept, and tells what failed in the
+    /// background.
+    #[inline]
+    pub(crate) fn admit(&self, level: Level) -> Result<(), CommitError> {
+        let kept = self.engine.keeps();
+        if level > kept {
+            return Err(CommitError::LevelNotKept { asked: level, kept });
+        }
+        self.health.tell().map_err(CommitError::from)
+    }
+
+    /// What follows an append: waiting for the level, the flush that its count
+    /// asks for, and word to those who care for full segments.
+    #[inline]
+    fn settle(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
+        // Appending has done that.
+        if level != Level::Published {
+            self.engine.commit(end, level)?;
+        }
+        if let Some(records) = self.policies.flush.records {
+            self.flush_if_many(end, records)?;
+        }
+        if self.alarm.is_some() {
+            self.notice_sealed();
+        }
+        Ok(())
+    }
+
+    /// Bounds by `records` how many are not flushed: the append that makes
+    /// them too many brings them to the disk.
+    fn flush_if_many(&self, end: Lsn, records: u64) -> Result<(), CommitError> {
+        let level = self.policies.flush.level;
+        let unflushed = end.distance_from(self.reached(level)).unwrap_or_default();
+        if unflushed >= records {
+            self.engine.commit(end, level)?;
+            self.note_flush(level);
+        }
+        Ok(())
+    }
+
+    /// Begins another segment if the active one has as many records as it may.
+    fn rotate_if_full(&self) -> Result<(), AppendError> {
+        let Some(records) = self.policies.rotation.records else {
+            return Ok(());
+        };
+        let next = self.engine.next_lsn();
+        // Relaxed: a hint; who believes it too late looks at the segments.
+        if next.0 < self.full_at.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if self.active_base().0.saturating_add(records) <= next.0 {
+            self.engine.rotate()?;
+        }
+        let full_at = self.active_base().0.saturating_add(records);
+        self.full_at.store(full_at, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The number of the active segment's first record.
+    pub(crate) fn active_base(&self) -> Lsn {
+        let segments = self.engine.segments();
+        segments.last().map_or(Lsn::ZERO, |active| active.base)
+    }
+
+    /// Has somebody look after segments that were sealed since the last time.
+    #[inline]
+    fn notice_sealed(&self) {
+        let count = self.engine.sealed_count();
+        // Relaxed: of those who see the change at once, any one may be the one
+        // who tells; the alarm has a lock of its own.
+        if count != self.sealed_seen.load(Ordering::Relaxed)
+            && self.sealed_seen.swap(count, Ordering::Relaxed) != count
+        {
+            self.tell_of_sealed();
+        }
+    }
+
+    #[cold]
+    fn tell_of_sealed(&self) {
+        // Files can wait for the housekeeper. Memory cannot: it is bounded by
+        // nothing else, and dropping it takes no time.
+        if self.engine.keeps() == Level::Published
+            && let Err(error) = retention::apply_sizes(self)
+        {
+            self.health
+                .fail(crate::Task::Retain, self.clock.uptime(), error.into());
+        }
+        if let Some(alarm) = &self.alarm {
+            alarm.ring();
+        }
+    }
+
+    /// Brings everything published to `level`; the end of what has reached it.
+    pub(crate) fn flush_to(&self, level: Level) -> Result<Lsn, CommitError> {
+        self.admit(level)?;
+        self.engine.commit(Lsn(u64::MAX), level)?;
+        self.note_flush(level);
+        Ok(self.reached(level))
+    }
+
+    /// Begins the flush interval anew, if this flush was as good as its own.
+    pub(crate) fn note_flush(&self, level: Level) {
+        if level >= self.policies.flush.level && self.policies.flush.interval.is_some() {
+            // Relaxed: one number; nothing follows from seeing it.
+            self.flushed_at_nanos
+                .fetch_max(nanos(self.clock.uptime()), Ordering::Relaxed);
+        }
+    }
+
+    /// The uptime at the last flush.
+    pub(crate) fn flushed_at(&self) -> Duration {
+        Duration::from_nanos(self.flushed_at_nanos.load(Ordering::Relaxed))
+    }
+
+    /// One past the last record that has reached `level`.
+    pub(crate) fn reached(&self, level: Level) -> Lsn {
+        match level {
+            Level::Published => self.engine.next_lsn(),
+            Level::Written => self.engine.watermarks().written_end,
+            Level::Durable => self.engine.watermarks().durable_end,
+        }
+    }
+
+    /// Maps and indexes segments that were sealed, if some were. What cannot be
+    /// is left to its first reader, who is told why.
+    pub(crate) fn index_sealed(&self) {
+        let count = self.engine.sealed_count();
+        // Relaxed as in `notice_sealed`.
+        if self.sealed_seen.swap(count, Ordering::Relaxed) == count {
+            return;
+        }
+        if let Err(error) = self.engine.index_sealed() {
+            tracing::warn!(%error, "a sealed segment was not indexed");
+        }
+    }
+
+    pub(crate) fn stats(&self) -> LogStats {
+        LogStats {
+            engine: self.engine.stats(),
+            housekeeping: self.health.stats(),
+            pins: self.floor.count(),
+            lowest_pin: self.floor.lowest(),
+        }
+    }
+
+    /// Makes everything as safe as the engine can, and closes it unless
+    /// somebody still reads.
+    pub(crate) fn close(self: Arc<Self>) -> Result<(), CommitError> {
+        match Arc::try_unwrap(self) {
+            Ok(shared) => Ok(shared.engine.close()?),
+            Err(shared) => Ok(shared.engine.commit(Lsn(u64::MAX), shared.engine.keeps())?),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Every rule, on every engine, on every storage.
+
+use std::sync::Arc;
+
+use log_facade::conformance::Subject;
+use log_facade::{Log, LogOptions, OpenError};
+use log_wal::MemStorage;
+use log_wal::storage::sim::SimStorage;
+use tempfile::TempDir;
+
+/// A directory, mapped or not.
+struct Directory {
+    directory: TempDir,
+    is_mapped: bool,
+}
+
+impl Directory {
+    fn new(is_mapped: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self {
+            directory,
+            is_mapped,
+        }
+    }
+}
+
+impl Subject for Directory {
+    fn open(&self, options: LogOptions) -> Result<Log, OpenError> {
+        options.mapped(self.is_mapped).open(self.directory.path())
+    }
+}
+
+/// Memory that promises nothing.
+struct Memory;
+
+impl Subject for Memory {
+    fn open(&self, options: LogOptions) -> Result<Log, OpenError> {
+        options.open_in_memory()
+    }
+
+    fn survives_closing(&self) -> bool {
+        false
+    }
+}
+
+/// A write-ahead log on a storage of somebody's own.
+struct On<S>(S);
+
+impl Subject for On<SimStorage> {
+    fn open(&self, options: LogOptions) -> Result<Log, OpenError> {
+        options.open_on(Arc::new(self.0.clone()))
+    }
+}
+
+impl Subject for On<MemStorage> {
+    fn open(&self, options: LogOptions) -> Result<Log, OpenError> {
+        options.open_on(Arc::new(self.0.clone()))
+    }
+}
+
+mod mapped {
+    log_facade::conformance_tests!(super::Directory::new(true));
+}
+
+mod wal {
+    log_facade::conformance_tests!(super::Directory::new(false));
+}
+
+mod memory {
+    log_facade::conformance_tests!(super::Memory);
+}
+
+mod wal_on_files_in_memory {
+    log_facade::conformance_tests!(super::On(super::MemStorage::new()));
+}
+
+mod wal_on_a_simulated_disk {
+    log_facade::conformance_tests!(super::On(super::SimStorage::new(1)));
+}

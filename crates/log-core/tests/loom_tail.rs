@@ -273,6 +273,25 @@ fn one_thread_rolls_and_the_other_finds_the_successor() {
     });
 }
 
+/// `INV-C1`
+#[test]
+fn a_roll_at_rest_waits_for_who_still_fills_and_nobody_appends_meanwhile() {
+    loom::model(|| {
+        with_tail(2, |tail| {
+            let other = thread::spawn(|| append_rolling(tail, 2).0);
+            let rolled = tail.roll_at_rest(None, |end| {
+                assert_eq!(tail.published_end(), end.lsn);
+                next(region(2))
+            });
+            assert!(matches!(rolled, Ok(None)));
+            let mut lsns = [append_rolling(tail, 2).0, other.join().unwrap()];
+            lsns.sort_unstable();
+            assert_eq!(lsns, [0, 1], "INV-C1");
+            assert_eq!(read_all(tail), [0, 1]);
+        });
+    });
+}
+
 /// Three segments in two bays: a thread that reserves late must get a place in
 /// the segment that stands there by then, and nobody may take a segment from
 /// under a thread that still fills it.

@@ -297,3 +297,47 @@ fn held_spans_keep_their_bytes_through_a_thousand_recycled_rolls() {
         "{allocated} regions: recycled ones are used"
     );
 }
+
+#[test]
+fn a_roll_at_rest_is_told_the_end_while_nobody_can_append() {
+    let tail = tail(128);
+    append(&tail, &[1; 20]).unwrap();
+    let place = tail.roll_at_rest(Some(need(&[90])), |end| {
+        assert_eq!((end.lsn, end.position), (Lsn(1), 40));
+        assert_eq!(tail.published_end(), Lsn(1));
+        assert_eq!(append(&tail, &[2; 1]), None, "though it would fit");
+        fresh(128)
+    });
+    let place = place.unwrap().expect("a place in the successor");
+    assert_eq!((place.base(), place.position()), (Lsn(1), 0));
+    drop(place);
+
+    let fits = tail.roll_at_rest(Some(need(&[0])), |_| -> Prepared {
+        unreachable!("there is room")
+    });
+    drop(fits.unwrap().expect("a place in the open segment"));
+    assert!(matches!(tail.roll_at_rest(None, |_| fresh(128)), Ok(None)));
+    assert_eq!(tail.open_segment().base(), Lsn(3));
+}
+
+#[test]
+fn a_roll_at_rest_that_fails_leaves_the_tail_as_it_was() {
+    let tail = tail(128);
+    append(&tail, &[1; 60]).unwrap();
+    let refused = tail.roll_at_rest(
+        Some(need(&[60])),
+        |_| -> Result<NextSegment<fn(SegmentEnd)>, &str> { Err("disk full") },
+    );
+    assert_eq!(refused.err(), Some(RollError::Prepare("disk full")));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _ = tail.roll_at_rest(None, |_| -> Prepared { panic!("no disk") });
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(
+        append(&tail, &[2; 16]),
+        Some(Lsn(1)),
+        "smaller ones still fit"
+    );
+    assert_eq!(append_rolling(&tail, &[3; 60], 128), Lsn(2));
+    assert_eq!(read_from(&tail, Lsn(0)).len(), 3);
+}

@@ -4,7 +4,8 @@
 //! sound only as long as nobody does. What makes it so:
 //!
 //! - Us: only sealed segments are mapped, and nothing of ours writes to,
-//!   truncates or recycles a sealed file again (`INV-M2`).
+//!   truncates or recycles a sealed file while a mapping holds it
+//!   (`open_held`, `INV-M2`).
 //! - Other processes of ours: a writer holds the directory's lock (`INV-W7`)
 //!   and keeps to the same rule; readers never write.
 //! - Strangers cannot be excluded from here; the crate's front page asks the
@@ -15,11 +16,11 @@
 //! it, and goes away with the last of them: not with the segment, the catalog
 //! or the log (`INV-M5`). Unlinking the file does not disturb it.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
+use log_wal::storage::open_held;
 use memmap2::MmapOptions;
 
 /// Why a file could not be mapped.
@@ -39,9 +40,10 @@ impl From<io::Error> for MapError {
 
 /// Maps the first `len_bytes` of a sealed segment file, read-only.
 ///
-/// No file handle is kept. The bytes are not looked at yet.
+/// No file handle is kept; the mapping itself holds the file. The bytes are not
+/// looked at yet.
 pub(crate) fn map_sealed(path: &Path, len_bytes: u64) -> Result<Bytes, MapError> {
-    let file = File::open(path)?;
+    let file = open_held(path)?;
     let found_bytes = file.metadata()?.len();
     if found_bytes < len_bytes {
         return Err(MapError::Short { found_bytes });
@@ -49,9 +51,11 @@ pub(crate) fn map_sealed(path: &Path, len_bytes: u64) -> Result<Bytes, MapError>
     let len = usize::try_from(len_bytes)
         .map_err(|_| io::Error::new(io::ErrorKind::OutOfMemory, "larger than the address space"))?;
     // SAFETY: the mapped bytes must not change while the mapping lives.
-    // - By us they do not: the file is sealed (INV-M2).
+    // - By us they do not: the file is sealed, and held by the mapping, so
+    //   that nobody uses it again (INV-M2).
     // - By other processes of ours they do not: only the holder of the
-    //   directory's lock writes (INV-W7), and not to sealed files.
+    //   directory's lock writes (INV-W7), and not to sealed files that are
+    //   held.
     // - By strangers they must not: asked of the operator, see the front page.
     // The mapping must also lie within the file, or reading it is a signal:
     // - it does, by the length that was checked on this very handle.
@@ -63,6 +67,8 @@ pub(crate) fn map_sealed(path: &Path, len_bytes: u64) -> Result<Bytes, MapError>
 mod tests {
     use super::*;
     use std::fs;
+
+    use log_wal::storage::{FileStorage, Storage};
 
     #[test]
     fn what_is_mapped_is_what_lies_in_the_file() {
@@ -87,6 +93,19 @@ mod tests {
             matches!(error, MapError::Short { found_bytes: 9 }),
             "{error:?}"
         );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_mapping_holds_its_file_without_a_handle() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, [7; 10_000]).unwrap();
+        let storage = FileStorage::at(directory.path());
+        let slice = map_sealed(&path, 10_000).unwrap().slice(..10);
+        assert!(!storage.rename_unheld("file", "other").unwrap(), "INV-M2");
+        drop(slice);
+        assert!(storage.rename_unheld("file", "other").unwrap());
     }
 
     #[test]

@@ -17,21 +17,23 @@
 //! segment lacks its seal (`INV-W2`), and a sealed newest segment proves that
 //! its successor is missing.
 //!
-//! Appends do not wait for any of this: they go on in the next region.
+//! Appends do not wait for any of this: they go on in the next region. Unless
+//! the region is the file (a mapped storage): then a record is written the
+//! moment it is published, so steps 1 to 4 come before the next region opens,
+//! done by the append that needs it.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use log_core::{Cursor, Lsn, Watermark};
+use log_core::{Cursor, Lsn, Region, Watermark};
 
-use crate::catalog::Catalog;
 use crate::error::CommitError;
-use crate::format::{FIRST_POSITION, HEADER_PAGE_BYTES, Header};
+use crate::format::{Header, SEAL_BYTES};
 use crate::options::Level;
-use crate::recovery::temporary_name;
 use crate::report::{SealedSegment, Stats};
 use crate::segment::{End, SegmentMeta, Tail};
+use crate::segment_file::write_seal;
 use crate::shared::Shared;
 use crate::storage::{Blocks, SegmentFile, Storage};
 
@@ -59,14 +61,6 @@ impl Progress {
             counters: Counters::default(),
         }
     }
-
-    pub(crate) fn reached(&self, level: Level) -> Lsn {
-        match level {
-            Level::Published => Lsn(u64::MAX),
-            Level::Written => self.written_end.get(),
-            Level::Durable => self.durable_end.get(),
-        }
-    }
 }
 
 /// What was done to the disk. Relaxed throughout: counts for people, tied to
@@ -80,12 +74,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    fn wrote(&self, bytes: u64) {
+    pub(crate) fn wrote(&self, bytes: u64) {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn synced(&self) {
+    pub(crate) fn synced(&self) {
         self.syncs.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -113,6 +107,17 @@ pub(crate) struct Disk {
     unsynced: bool,
     /// How often this file was synced.
     syncs: u64,
+    /// The steps of a rotation that were done before the successor's region
+    /// was opened, as a mapped storage needs it.
+    rotated: Option<Rotated>,
+}
+
+/// The files of a rotation: the old segment is sealed, the new one has its
+/// name.
+#[derive(Debug)]
+struct Rotated {
+    sealed: SealedSegment,
+    file: Box<dyn SegmentFile>,
 }
 
 impl Disk {
@@ -129,6 +134,7 @@ impl Disk {
             file_bytes,
             unsynced: false,
             syncs: 0,
+            rotated: None,
         }
     }
 
@@ -156,11 +162,13 @@ impl Disk {
     fn write_published(&mut self, tail: &Tail, progress: &Progress) -> Result<(), CommitError> {
         let mut ahead = self.cursor.clone();
         if let Some(span) = tail.next_span_here(&mut ahead) {
-            let position = span.range().start as u64;
-            let written = self.file.write_at(position, span.bytes());
             self.unsynced = true;
-            written.map_err(|error| self.poisoned("write", error, progress))?;
-            progress.counters.wrote(span.bytes().len() as u64);
+            if !self.storage.is_mapped() {
+                let position = span.range().start as u64;
+                let written = self.file.write_at(position, span.bytes());
+                written.map_err(|error| self.poisoned("write", error, progress))?;
+                progress.counters.wrote(span.bytes().len() as u64);
+            }
             progress.written_end.advance_to(span.end());
             self.cursor = ahead;
         }
@@ -186,6 +194,56 @@ impl Disk {
         if !log.tail.enter_next_segment(&mut next) {
             return Ok(false);
         }
+        let rotated = match self.rotated.take() {
+            Some(rotated) => rotated,
+            None => {
+                let end = End {
+                    lsn: self.cursor.next_lsn(),
+                    position: self.cursor.position() as u64,
+                };
+                let (rotated, _) = self.rotate(log, end, &next.segment().meta().header)?;
+                rotated
+            }
+        };
+        log.catalog.push(rotated.sealed);
+        // From here on readers find the segment in the catalog, and its memory
+        // may be used again.
+        let released = log.tail.release_before(self.cursor.next_lsn());
+        if !self.storage.is_mapped() {
+            log.regions.retire(released);
+        }
+        self.file_bytes = next.segment().meta().header.capacity_bytes;
+        self.file = rotated.file;
+        self.syncs = 0;
+        self.cursor = next;
+        Ok(true)
+    }
+
+    /// The steps of a rotation before the successor's region is opened, for a
+    /// mapped storage; that region. The open segment ends at `end`, of which
+    /// everything is published.
+    pub(crate) fn rotate_ahead(
+        &mut self,
+        log: &Shared,
+        end: End,
+        next: &Header,
+    ) -> Result<Option<Region>, CommitError> {
+        // Goes on from the last rotation, too.
+        self.advance(log, Level::Written)?;
+        // A mark that nobody wrote may lie behind the last record.
+        self.unsynced = true;
+        let (rotated, region) = self.rotate(log, end, next)?;
+        self.rotated = Some(rotated);
+        Ok(region)
+    }
+
+    /// Steps 1 to 4, where the cursor's segment ends at `end`.
+    fn rotate(
+        &mut self,
+        log: &Shared,
+        end: End,
+        next: &Header,
+    ) -> Result<(Rotated, Option<Region>), CommitError> {
         self.sync_written(&log.progress)?;
         // The next segment will be used as this one was.
         let blocks = if self.syncs < OFTEN_SYNCS {
@@ -193,31 +251,23 @@ impl Disk {
         } else {
             Blocks::Written
         };
-        let file = log.create_segment(&next.segment().meta().header, blocks)?;
-        self.seal(&log.catalog, &log.progress)?;
-        // From here on readers find the segment in the catalog, and its memory
-        // may be used again.
-        log.regions
-            .retire(log.tail.release_before(self.cursor.next_lsn()));
-        self.file_bytes = next.segment().meta().header.capacity_bytes;
-        self.file = file;
-        self.syncs = 0;
-        self.cursor = next;
-        Ok(true)
+        let new = log.create_segment(next, blocks)?;
+        let sealed = self.seal(end, &log.progress)?;
+        let file = new.file;
+        Ok((Rotated { sealed, file }, new.region))
     }
 
-    /// Writes the seal of the cursor's segment, and puts it into the catalog.
-    fn seal(&mut self, catalog: &Catalog, progress: &Progress) -> Result<(), CommitError> {
-        let end = End {
-            lsn: self.cursor.next_lsn(),
-            position: self.cursor.position() as u64,
-        };
+    /// Writes the seal of the cursor's segment.
+    fn seal(&mut self, end: End, progress: &Progress) -> Result<SealedSegment, CommitError> {
         let header = self.cursor.segment().meta().header;
         let sealed = write_seal(self.file.as_ref(), &header, end, &progress.counters);
         sealed.map_err(|error| self.poisoned("seal", error, progress))?;
         progress.counters.rotations.fetch_add(1, Ordering::Relaxed);
-        self.give_back_unused(end.position + crate::format::SEAL_BYTES as u64);
-        catalog.push(SealedSegment {
+        if !self.storage.is_mapped() {
+            self.give_back_unused(end.position + SEAL_BYTES as u64);
+        }
+        tracing::debug!(segment = %header.name(), end = %end.lsn, "segment sealed");
+        Ok(SealedSegment {
             name: header.name(),
             path: self.storage.path(&header.name().to_string()),
             salt: header.salt,
@@ -226,9 +276,7 @@ impl Disk {
             end: end.lsn,
             end_position: end.position,
             file_bytes: self.file_bytes,
-        });
-        tracing::debug!(segment = %header.name(), end = %end.lsn, "segment sealed");
-        Ok(())
+        })
     }
 
     /// Shortens a file that was sealed long before it was full. Whether that
@@ -252,97 +300,4 @@ impl Disk {
             source: Arc::new(error),
         }
     }
-}
-
-/// Why a segment's file was not made.
-#[derive(Debug)]
-pub(crate) enum CreateError {
-    /// The disk is full; nothing was changed, and it can be tried again.
-    NoRoom(io::Error),
-    /// Something failed after which nothing is sure.
-    Broken(&'static str, io::Error),
-}
-
-impl Shared {
-    /// Makes the file of a segment, durable with its name. Only for the group's
-    /// leader.
-    pub(crate) fn create_segment(
-        &self,
-        header: &Header,
-        blocks: Blocks,
-    ) -> Result<Box<dyn SegmentFile>, CommitError> {
-        let counters = &self.progress.counters;
-        let created = create_segment(self.storage.as_ref(), header, blocks, counters);
-        created.map_err(|error| {
-            let path = self.storage.path(&header.name().to_string());
-            match error {
-                CreateError::NoRoom(source) => CommitError::StorageFull {
-                    path,
-                    source: Arc::new(source),
-                },
-                CreateError::Broken(action, source) => CommitError::Poisoned {
-                    path,
-                    action,
-                    first_unsure: self.progress.durable_end.get(),
-                    source: Arc::new(source),
-                },
-            }
-        })
-    }
-}
-
-/// Makes a segment's file: header and zeros first, then the name, so that a
-/// file with a segment's name is always whole.
-pub(crate) fn create_segment(
-    storage: &dyn Storage,
-    header: &Header,
-    blocks: Blocks,
-    counters: &Counters,
-) -> Result<Box<dyn SegmentFile>, CreateError> {
-    let (name, temporary) = (header.name().to_string(), temporary_name(header.name()));
-    let file = match storage.create(&temporary, header.capacity_bytes, blocks) {
-        // Left by an attempt that ran out of room half-way, or by a crash.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage
-            .remove(&temporary)
-            .and_then(|()| storage.create(&temporary, header.capacity_bytes, blocks)),
-        other => other,
-    };
-    let file = file.map_err(|error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CreateError::NoRoom(error),
-        _ => CreateError::Broken("create", error),
-    })?;
-    if blocks == Blocks::Written {
-        counters.wrote(header.capacity_bytes);
-    }
-    let bytes = header.encode();
-    let broken = |action| move |error| CreateError::Broken(action, error);
-    file.write_at(0, &bytes).map_err(broken("write"))?;
-    file.write_at(HEADER_PAGE_BYTES, &bytes)
-        .map_err(broken("write"))?;
-    file.sync().map_err(broken("sync"))?;
-    counters.synced();
-    storage
-        .rename(&temporary, &name)
-        .map_err(broken("rename"))?;
-    storage
-        .sync_directory()
-        .map_err(broken("sync the directory of"))?;
-    counters.synced();
-    Ok(file)
-}
-
-/// Writes a segment's seal and syncs it.
-pub(crate) fn write_seal(
-    file: &dyn SegmentFile,
-    header: &Header,
-    end: End,
-    counters: &Counters,
-) -> io::Result<()> {
-    debug_assert!(end.position >= FIRST_POSITION);
-    let seal = crate::format::FrameKey::new(header.salt).seal(end.position, end.lsn);
-    file.write_at(end.position, &seal)?;
-    counters.wrote(seal.len() as u64);
-    file.sync()?;
-    counters.synced();
-    Ok(())
 }

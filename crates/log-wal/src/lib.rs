@@ -57,6 +57,7 @@ mod disk;
 mod group;
 mod regions;
 mod segment;
+mod segment_file;
 mod shared;
 
 mod recovery;

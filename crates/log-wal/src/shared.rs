@@ -14,7 +14,7 @@ use crate::group::Group;
 use crate::options::{Level, WalOptions};
 use crate::regions::Regions;
 use crate::report::SealedSegment;
-use crate::segment::{SegmentMeta, Tail};
+use crate::segment::{End, SegmentMeta, Tail};
 use crate::storage::Storage;
 
 #[derive(Debug)]
@@ -44,9 +44,20 @@ impl Shared {
         self.group.commit(
             end,
             level,
-            |level| self.progress.reached(level),
+            |level| self.reached(level),
             |level| self.advance(level),
         )
+    }
+
+    /// One past the last record that has reached `level`.
+    pub(crate) fn reached(&self, level: Level) -> Lsn {
+        match level {
+            Level::Published => Lsn(u64::MAX),
+            // What is in the file's own memory is the system's.
+            Level::Written if self.storage.is_mapped() => self.tail.published_end(),
+            Level::Written => self.progress.written_end.get(),
+            Level::Durable => self.progress.durable_end.get(),
+        }
     }
 
     /// Brings everything published to `level`. Only for the group's leader.
@@ -67,6 +78,14 @@ impl Shared {
     #[cold]
     fn roll_and_reserve(&self, need: Need) -> Result<Reservation<'_, SegmentMeta>, AppendError> {
         let capacity_bytes = self.capacity_for(need.bytes());
+        if self.storage.is_mapped() {
+            let prepare = |end| self.next_mapped_segment(end, capacity_bytes);
+            let place = self.tail.roll_at_rest(Some(need), prepare);
+            let place = place.map_err(|error| append_error(error, capacity_bytes))?;
+            return place.ok_or(AppendError::OutOfMemory {
+                bytes: capacity_bytes,
+            });
+        }
         let place = self
             .tail
             .reserve_or_roll(need, || self.next_segment(capacity_bytes));
@@ -76,6 +95,14 @@ impl Shared {
     /// Goes on in a new segment, if the open one has a record.
     pub(crate) fn roll(&self) -> Result<bool, AppendError> {
         let capacity_bytes = self.options.segment_bytes;
+        if self.storage.is_mapped() {
+            // Never less than this again, unless somebody else rolls.
+            let is_empty = self.tail.reserved_end() == self.tail.open_segment().base();
+            return match is_empty {
+                true => Ok(false),
+                false => self.roll_after_cut().map(|()| true),
+            };
+        }
         let rolled = self.tail.roll(|| self.next_segment(capacity_bytes));
         rolled.map_err(|error| append_error(error, capacity_bytes))
     }
@@ -83,6 +110,14 @@ impl Shared {
     /// The same also if it has none.
     pub(crate) fn roll_after_cut(&self) -> Result<(), AppendError> {
         let capacity_bytes = self.options.segment_bytes;
+        if self.storage.is_mapped() {
+            let prepare = |end| self.next_mapped_segment(end, capacity_bytes);
+            let rolled = self.tail.roll_at_rest(None, prepare);
+            return match rolled {
+                Ok(_none) => Ok(()),
+                Err(error) => Err(append_error(error, capacity_bytes)),
+            };
+        }
         let next_segment = || self.next_segment(capacity_bytes);
         let rolled = self.tail.roll_even_if_empty(next_segment);
         rolled.map_err(|error| append_error(error, capacity_bytes))
@@ -186,26 +221,73 @@ impl Shared {
         let open = move |before: SegmentEnd| {
             // Relaxed: it changes under the tail's roll lock, held here.
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-            SegmentMeta::new(Header {
-                log_uuid: self.log_uuid,
-                id,
-                salt: self.storage.random_u64(),
-                base: before.lsn,
-                capacity_bytes,
-                recycled: false,
-                truncates: false,
-                predecessor: Some(Predecessor {
-                    id: id - 1,
-                    end: before.lsn,
-                    end_position: before.position as u64,
-                }),
-            })
+            SegmentMeta::new(self.header_behind(before, id, capacity_bytes))
         };
         Ok(NextSegment {
             region,
             first_position: FIRST_POSITION as usize,
             open,
         })
+    }
+
+    /// The same where the region is the file: everything of the open segment is
+    /// durable, and both files are as a rotation leaves them, before anything
+    /// is appended in the new one.
+    fn next_mapped_segment(
+        &self,
+        before: SegmentEnd,
+        capacity_bytes: u64,
+    ) -> Result<NextSegment<impl FnOnce(SegmentEnd) -> SegmentMeta>, AppendError> {
+        let id = self.unused_id().ok_or(AppendError::NumbersExhausted)?;
+        // Once the files are rotated there is no way back: nothing that the
+        // tail asks for may be missing.
+        let open = self.tail.open_segment();
+        let cells = (open.capacity_bytes() as u64 + capacity_bytes) / CELL_HEADER_BYTES as u64;
+        let numbers_suffice = open.base().checked_add(cells).is_some();
+        if !numbers_suffice {
+            return Err(AppendError::NumbersExhausted);
+        }
+        let header = self.header_behind(before, id, capacity_bytes);
+        let end = End {
+            lsn: before.lsn,
+            position: before.position as u64,
+        };
+        let mut region = None;
+        self.group.exclusively(|| {
+            let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+            region = disk.rotate_ahead(self, end, &header)?;
+            Ok(())
+        })?;
+        let region = region.ok_or(AppendError::OutOfMemory {
+            bytes: capacity_bytes,
+        })?;
+        let open = move |_| {
+            // Relaxed: as in `next_segment`.
+            self.next_id.store(id + 1, Ordering::Relaxed);
+            SegmentMeta::new(header)
+        };
+        Ok(NextSegment {
+            region,
+            first_position: FIRST_POSITION as usize,
+            open,
+        })
+    }
+
+    fn header_behind(&self, before: SegmentEnd, id: u64, capacity_bytes: u64) -> Header {
+        Header {
+            log_uuid: self.log_uuid,
+            id,
+            salt: self.storage.random_u64(),
+            base: before.lsn,
+            capacity_bytes,
+            recycled: false,
+            truncates: false,
+            predecessor: Some(Predecessor {
+                id: id - 1,
+                end: before.lsn,
+                end_position: before.position as u64,
+            }),
+        }
     }
 
     /// The id of the next segment. The last one there is stays unused: only a

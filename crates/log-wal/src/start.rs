@@ -13,14 +13,16 @@ use std::sync::{Arc, Mutex};
 use log_core::{Lsn, Region, Start};
 
 use crate::catalog::Catalog;
-use crate::disk::{CreateError, Disk, Progress, create_segment, write_seal};
+use crate::disk::{Disk, Progress};
 use crate::error::OpenError;
 use crate::format::{FIRST_POSITION, Header, region_bytes};
 use crate::group::Group;
 use crate::options::WalOptions;
 use crate::recovery::{Active, Examined, UnsureSeal};
 use crate::regions::Regions;
+use crate::report::TailState;
 use crate::segment::{End, SegmentMeta, Tail};
+use crate::segment_file::{CreateError, create_segment, region_of, write_seal};
 use crate::shared::{Marks, Shared};
 use crate::storage::{Blocks, LockError, SegmentFile, Storage};
 
@@ -145,9 +147,15 @@ fn resume(storage: &dyn Storage, mut active: Active) -> Result<Opened, OpenError
     active
         .region
         .shorten(records_bytes.max(active.end.position as usize));
+    // Behind a torn tail nothing is appended, and the file may be too short.
+    let own_region = match active.tail {
+        TailState::Clean => region_of(storage, file.as_ref(), active.header.capacity_bytes),
+        TailState::Truncated { .. } => Ok(None),
+    };
+    let own_region = own_region.map_err(|error| OpenError::io("map", &path, error))?;
     Ok(Opened {
         header: active.header,
-        region: active.region,
+        region: own_region.unwrap_or(active.region),
         file,
         file_bytes: active.file_bytes,
         end: active.end,
@@ -176,18 +184,21 @@ fn begin(
         predecessor: None,
     };
     let path = storage.path(&header.name().to_string());
-    let region = Region::heap(region_bytes(capacity_bytes) as usize);
-    let region = region
-        .ok_or_else(|| OpenError::io("get memory for", &path, io::ErrorKind::OutOfMemory.into()))?;
     let created = create_segment(storage, &header, Blocks::Written, &progress.counters);
-    let file = created.map_err(|error| match error {
+    let created = created.map_err(|error| match error {
         CreateError::NoRoom(error) => OpenError::io("create", &path, error),
+        CreateError::NotMapped(error) => OpenError::io("map", &path, error),
         CreateError::Broken(action, error) => OpenError::io(action, &path, error),
     })?;
+    let region = created
+        .region
+        .or_else(|| Region::heap(region_bytes(capacity_bytes) as usize));
+    let region = region
+        .ok_or_else(|| OpenError::io("get memory for", &path, io::ErrorKind::OutOfMemory.into()))?;
     Ok(Opened {
         header,
         region,
-        file,
+        file: created.file,
         file_bytes: capacity_bytes,
         end: End {
             lsn: Lsn::ZERO,

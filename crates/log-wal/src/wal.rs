@@ -304,7 +304,7 @@ impl Wal {
     /// See [`CommitError`].
     pub fn flush(&self) -> Result<Lsn, CommitError> {
         self.commit(Lsn(u64::MAX), Level::Written)?;
-        Ok(self.shared.progress.written_end.get())
+        Ok(self.shared.reached(Level::Written))
     }
 
     /// Makes everything published so far durable: it survives power loss.
@@ -402,7 +402,7 @@ impl Wal {
         let shared = &self.shared;
         // The lowest first: each later one can only be higher.
         let durable_end = shared.progress.durable_end.get();
-        let written_end = shared.progress.written_end.get().max(durable_end);
+        let written_end = shared.reached(Level::Written).max(durable_end);
         let published_end = shared.tail.published_end();
         Watermarks {
             reserved_end: shared.tail.reserved_end(),

@@ -124,6 +124,12 @@ impl Storage for Pictures {
         Ok(())
     }
 
+    fn rename_unheld(&self, from: &str, to: &str) -> io::Result<bool> {
+        let renamed = self.storage.rename_unheld(from, to)?;
+        self.take();
+        Ok(renamed)
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         self.storage.remove(name)?;
         self.take();

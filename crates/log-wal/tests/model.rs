@@ -4,8 +4,9 @@ mod common;
 
 use std::sync::Arc;
 
+use common::mapped::MappedMemory;
 use common::{payloads, small};
-use log_wal::{Lsn, MemStorage, Wal};
+use log_wal::{Lsn, MemStorage, Storage, Wal};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -44,8 +45,25 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-struct Run {
-    storage: MemStorage,
+/// A storage that a process can die over.
+trait Mortal: Storage + Clone + Default {
+    fn survivor(&self) -> Self;
+}
+
+impl Mortal for MemStorage {
+    fn survivor(&self) -> Self {
+        Self::with_files(self.files())
+    }
+}
+
+impl Mortal for MappedMemory {
+    fn survivor(&self) -> Self {
+        Self::with_files(self.files())
+    }
+}
+
+struct Run<S> {
+    storage: S,
     wal: Option<Wal>,
     model: Vec<Vec<u8>>,
     /// Follows the log from its begin, across everything but openings.
@@ -53,9 +71,9 @@ struct Run {
     followed: usize,
 }
 
-impl Run {
+impl<S: Mortal> Run<S> {
     fn new() -> Self {
-        let storage = MemStorage::new();
+        let storage = S::default();
         let mut run = Self {
             storage,
             wal: None,
@@ -72,6 +90,14 @@ impl Run {
         self.follower = Some(wal.iter());
         self.followed = 0;
         self.wal = Some(wal);
+    }
+
+    fn play(mut self, steps: Vec<Step>) {
+        for step in steps {
+            self.step(step);
+        }
+        self.follow();
+        self.check_all();
     }
 
     fn wal(&self) -> &Wal {
@@ -122,10 +148,10 @@ impl Run {
     }
 
     fn kill(&mut self) {
-        let files = self.storage.files();
+        let survivor = self.storage.survivor();
         let written_end = self.wal().watermarks().written_end.0 as usize;
         self.wal = None;
-        self.storage = MemStorage::with_files(files);
+        self.storage = survivor;
         self.model.truncate(written_end);
         self.open();
         self.check_all();
@@ -142,11 +168,11 @@ proptest! {
 
     #[test]
     fn a_log_behaves_as_a_vector_does(steps in steps()) {
-        let mut run = Run::new();
-        for step in steps {
-            run.step(step);
-        }
-        run.follow();
-        run.check_all();
+        Run::<MemStorage>::new().play(steps);
+    }
+
+    #[test]
+    fn a_log_in_mapped_memory_does_too(steps in steps()) {
+        Run::<MappedMemory>::new().play(steps);
     }
 }

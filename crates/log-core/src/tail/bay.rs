@@ -154,6 +154,13 @@ pub(super) struct Paused<'a, M> {
     pub(super) head: Head,
 }
 
+impl<M> Paused<'_, M> {
+    /// Goes on refusing.
+    pub(super) fn stay_closed(self) {
+        std::mem::forget(self);
+    }
+}
+
 impl<M> Drop for Paused<'_, M> {
     fn drop(&mut self) {
         self.bay.open(self.head);

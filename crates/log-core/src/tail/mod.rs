@@ -259,6 +259,65 @@ impl<M: Send + Sync> Tail<M> {
         self.roll_locked(None, prepare).map(|_| ())
     }
 
+    /// Goes on in a successor that is made while the tail rests: everything that
+    /// was reserved is published, and `prepare` is told where the open segment
+    /// ends. With a need that the open segment has room for it does nothing;
+    /// without one it always rolls. Returns the place for the need.
+    ///
+    /// For owners who must have finished one segment before anything appears in
+    /// the next. Until `prepare` returns nobody can reserve, not even what would
+    /// still fit. If it fails the tail goes on as it was.
+    ///
+    /// Blocks until everything that is reserved is published; so `prepare`, and
+    /// whoever holds a reservation, must not wait for this call.
+    ///
+    /// # Errors
+    ///
+    /// See [`RollError`].
+    ///
+    /// # Panics
+    ///
+    /// As [`reserve_or_roll`](Self::reserve_or_roll) does.
+    pub fn roll_at_rest<E, F>(
+        &self,
+        need: Option<Need>,
+        prepare: impl FnOnce(SegmentEnd) -> Result<NextSegment<F>, E>,
+    ) -> Result<Option<Reservation<'_, M>>, RollError<E>>
+    where
+        F: FnOnce(SegmentEnd) -> M,
+    {
+        let _rolling = lock(&self.roll);
+        // While we waited for the lock somebody else may have rolled.
+        if let Some(place) = need.and_then(|need| self.reserve(need)) {
+            return Ok(Some(place));
+        }
+        let old = self.open_segment();
+        // Relaxed: it changes under the lock that we hold.
+        let paused = self.bays[self.current.load(Ordering::Relaxed)].pause();
+        let end = old.end_at(paused.head);
+        self.order
+            .wait_until(None, || self.order.published_end() >= end.lsn);
+        // Goes on by itself, until the successor is sure to be opened.
+        let mut paused = Some(paused);
+        let closing = &mut paused;
+        let (bay, head) = self.roll_locked(need, || {
+            let next = prepare(end)?;
+            let open = move |end| {
+                if let Some(paused) = closing.take() {
+                    paused.stay_closed();
+                }
+                (next.open)(end)
+            };
+            Ok(NextSegment {
+                region: next.region,
+                first_position: next.first_position,
+                open,
+            })
+        })?;
+        // The new head was opened with the need taken already.
+        Ok(need.and_then(|need| self.reservation(bay, head, need)))
+    }
+
     /// Opens a successor, with room for `need` taken; its bay, and its head
     /// before that.
     fn roll_locked<E, F>(

@@ -15,6 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::held::{open_held, rename_unheld};
 use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 
 /// The name of the lock file.
@@ -152,14 +153,20 @@ impl Storage for FileStorage {
     }
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn SegmentFile>> {
+        if !writable {
+            return Ok(Box::new(DiskFile(open_held(&self.path(name))?)));
+        }
         let mut options = OpenOptions::new();
-        Ok(Box::new(
-            self.open_with(name, options.read(true).write(writable))?,
-        ))
+        let file = self.open_with(name, options.read(true).write(true))?;
+        Ok(Box::new(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path(from), self.path(to))
+    }
+
+    fn rename_unheld(&self, from: &str, to: &str) -> io::Result<bool> {
+        rename_unheld(&self.path(from), &self.path(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -9,7 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 
-type Contents = Arc<Mutex<Vec<u8>>>;
+/// A file's bytes, and a share for each who holds it.
+#[derive(Debug, Default)]
+struct Inode {
+    bytes: Mutex<Vec<u8>>,
+    holders: Arc<()>,
+}
+
+type Contents = Arc<Inode>;
 
 /// Files in memory. Clones share them, so that a log can be closed and opened
 /// again; nothing survives the process.
@@ -33,14 +40,19 @@ impl MemStorage {
         let files = locked(&self.files);
         files
             .iter()
-            .map(|(name, contents)| (name.clone(), locked(contents).clone()))
+            .map(|(name, contents)| (name.clone(), locked(&contents.bytes).clone()))
             .collect()
     }
 
     /// A storage with these files, as if they had been found so.
     #[must_use]
     pub fn with_files(files: BTreeMap<String, Vec<u8>>) -> Self {
-        let contents = |bytes| Arc::new(Mutex::new(bytes));
+        let contents = |bytes| {
+            Arc::new(Inode {
+                bytes: Mutex::new(bytes),
+                holders: Arc::default(),
+            })
+        };
         let files = files
             .into_iter()
             .map(|(name, bytes)| (name, contents(bytes)));
@@ -99,15 +111,21 @@ impl Storage for MemStorage {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let contents = Contents::default();
-        locked(&contents).resize(len_bytes as usize, 0);
+        locked(&contents.bytes).resize(len_bytes as usize, 0);
         files.insert(name.to_owned(), Arc::clone(&contents));
-        Ok(Box::new(MemFile(contents)))
+        Ok(Box::new(MemFile {
+            contents,
+            _hold: None,
+        }))
     }
 
-    fn open(&self, name: &str, _writable: bool) -> io::Result<Box<dyn SegmentFile>> {
+    fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn SegmentFile>> {
         let files = locked(&self.files);
         let contents = files.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(MemFile(Arc::clone(contents))))
+        Ok(Box::new(MemFile {
+            contents: Arc::clone(contents),
+            _hold: (!writable).then(|| Arc::clone(&contents.holders)),
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -115,6 +133,19 @@ impl Storage for MemStorage {
         let contents = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         files.insert(to.to_owned(), contents);
         Ok(())
+    }
+
+    fn rename_unheld(&self, from: &str, to: &str) -> io::Result<bool> {
+        let mut files = locked(&self.files);
+        let contents = files.get(from).ok_or(io::ErrorKind::NotFound)?;
+        // Nobody comes to hold it while the names are locked.
+        if Arc::strong_count(&contents.holders) > 1 {
+            return Ok(false);
+        }
+        let contents = Arc::clone(contents);
+        files.remove(from);
+        files.insert(to.to_owned(), contents);
+        Ok(true)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -145,15 +176,19 @@ impl Storage for MemStorage {
 
 /// A file in memory.
 #[derive(Debug)]
-struct MemFile(Contents);
+struct MemFile {
+    contents: Contents,
+    /// For who opened it for reading.
+    _hold: Option<Arc<()>>,
+}
 
 impl SegmentFile for MemFile {
     fn len_bytes(&self) -> io::Result<u64> {
-        Ok(locked(&self.0).len() as u64)
+        Ok(locked(&self.contents.bytes).len() as u64)
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let contents = locked(&self.0);
+        let contents = locked(&self.contents.bytes);
         let rest = contents.get(position as usize..).unwrap_or_default();
         let filled = rest.len().min(buffer.len());
         buffer[..filled].copy_from_slice(&rest[..filled]);
@@ -161,7 +196,7 @@ impl SegmentFile for MemFile {
     }
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut contents = locked(&self.0);
+        let mut contents = locked(&self.contents.bytes);
         let end = position as usize + bytes.len();
         if contents.len() < end {
             contents.resize(end, 0);
@@ -175,7 +210,7 @@ impl SegmentFile for MemFile {
     }
 
     fn shrink(&self, len_bytes: u64) -> io::Result<()> {
-        locked(&self.0).truncate(len_bytes as usize);
+        locked(&self.contents.bytes).truncate(len_bytes as usize);
         Ok(())
     }
 }

@@ -2,12 +2,17 @@
 //!
 //! The log asks for little: a directory that can be locked, listed and synced,
 //! and files that are read and written at positions. Tests put other things in
-//! its place; a mapped region will too.
+//! its place, and so does who writes through a mapping.
+//!
+//! A file that is open for reading is *held*: its segment may be dropped from
+//! the log, but its bytes stay as they are until it is let go (`INV-M2`). That
+//! is what [`Storage::rename_unheld`] asks before a file is used again.
 //!
 //! Implementations never retry a failed sync and never hide one: after it the
 //! log trusts nothing (`INV-W6`).
 
 mod file;
+mod held;
 mod mem;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -18,7 +23,10 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use log_core::Region;
+
 pub use file::FileStorage;
+pub use held::open_held;
 pub use mem::MemStorage;
 
 /// Something found in the storage.
@@ -94,9 +102,14 @@ pub trait Storage: Debug + Send + Sync + 'static {
 
     /// Opens a file, for writing too if `writable`.
     ///
+    /// Who opens it for reading alone *holds* it until the returned file is
+    /// dropped: it may be renamed and removed meanwhile, and is not used again,
+    /// see [`rename_unheld`](Self::rename_unheld).
+    ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// What the operating system says; `NotFound` also if the file is being
+    /// taken out of the log right now.
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn SegmentFile>>;
 
     /// Gives a file another name, at once. Not durable before
@@ -106,6 +119,19 @@ pub trait Storage: Debug + Send + Sync + 'static {
     ///
     /// What the operating system says.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Does the same if nobody holds the file, in any process, and returns
+    /// true. Afterwards nobody can come to hold it by its old name. Otherwise,
+    /// and if it cannot be told, does nothing and returns false.
+    ///
+    /// Never waits for who holds it.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; the file still has its old name.
+    fn rename_unheld(&self, _from: &str, _to: &str) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// Removes a file. Not durable before [`sync_directory`](Self::sync_directory).
     ///
@@ -128,6 +154,18 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// The path of a file (`""` for the directory), for messages and for
     /// mapping.
     fn path(&self, name: &str) -> PathBuf;
+
+    /// Whether its files are the memory that records are appended in, see
+    /// [`SegmentFile::region`]; the same answer every time.
+    ///
+    /// Then what is published is written: it survives the death of the process
+    /// when `append` returns. For that a segment's file has its header and its
+    /// name before anything is appended in it, so that the append that finds
+    /// the segment full waits for the syncs of a rotation, and needs room on
+    /// the disk. For that, too, opening behind a torn tail fails without room.
+    fn is_mapped(&self) -> bool {
+        false
+    }
 }
 
 /// An open segment file.
@@ -175,10 +213,27 @@ pub trait SegmentFile: Debug + Send + Sync {
     /// What the operating system says. It must not be tried again.
     fn sync(&self) -> io::Result<()>;
 
-    /// Cuts the file to `len_bytes`, to give back what it does not need.
+    /// Cuts the file to `len_bytes`, to give back what it does not need. Not
+    /// called on files of a [mapped](Storage::is_mapped) storage.
     ///
     /// # Errors
     ///
     /// What the operating system says.
     fn shrink(&self, len_bytes: u64) -> io::Result<()>;
+
+    /// Memory that is the first `len_bytes` of the file: what is stored there
+    /// is in the file, and [`sync`](Self::sync) makes it durable; what
+    /// [`write_at`](Self::write_at) writes is in the memory.
+    ///
+    /// Only asked of files of a [mapped](Storage::is_mapped) storage, once
+    /// each, when they are open for writing and as long as they were made. The
+    /// memory *holds* the file as a reader does (see [`Storage::open`]) until
+    /// it is dropped, which may be after the file was.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; no record depends on it.
+    fn region(&self, _len_bytes: usize) -> io::Result<Region> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }

@@ -1,6 +1,8 @@
 //! Verbs that the tests share.
 #![allow(dead_code, reason = "each test file uses some of them")]
 
+pub(crate) mod mapped;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

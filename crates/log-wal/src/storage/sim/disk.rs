@@ -35,6 +35,8 @@ struct Inode {
     contents: Contents,
     /// Shared with every handle.
     open: Arc<()>,
+    /// Shared with every handle that is for reading alone.
+    holders: Arc<()>,
 }
 
 impl Inode {
@@ -42,8 +44,16 @@ impl Inode {
         Self {
             contents,
             open: Arc::default(),
+            holders: Arc::default(),
         }
     }
+}
+
+/// What an open file tells the disk by being there.
+#[derive(Debug)]
+pub(super) struct Handle {
+    _open: Arc<()>,
+    _hold: Option<Arc<()>>,
 }
 
 /// What a call that may be made does.
@@ -198,19 +208,32 @@ impl Disk {
         &mut inode.expect("kept while it is named or open").contents
     }
 
-    pub(super) fn create(&mut self, name: &str, len_bytes: u64) -> io::Result<(FileId, Arc<()>)> {
+    pub(super) fn create(&mut self, name: &str, len_bytes: u64) -> io::Result<(FileId, Handle)> {
         if self.directory.shown().contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.want_room(len_bytes)?;
         let file = self.add(Contents::zeros(len_bytes as usize, self.steps));
         self.directory.link(name, file, self.steps);
-        Ok((file, Arc::clone(&self.files[&file].open)))
+        self.open(name, true)
     }
 
-    pub(super) fn open(&self, name: &str) -> io::Result<(FileId, Arc<()>)> {
+    /// The file, and what says that it is in use; and held, unless it is
+    /// opened for writing.
+    pub(super) fn open(&self, name: &str, writable: bool) -> io::Result<(FileId, Handle)> {
         let file = self.find(name)?;
-        Ok((file, Arc::clone(&self.files[&file].open)))
+        let inode = &self.files[&file];
+        let handle = Handle {
+            _open: Arc::clone(&inode.open),
+            _hold: (!writable).then(|| Arc::clone(&inode.holders)),
+        };
+        Ok((file, handle))
+    }
+
+    /// Whether somebody has it open for reading alone.
+    pub(super) fn is_held(&self, name: &str) -> io::Result<bool> {
+        let file = self.find(name)?;
+        Ok(Arc::strong_count(&self.files[&file].holders) > 1)
     }
 
     pub(super) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

@@ -61,7 +61,7 @@ pub use power_loss::{Chance, EveryOutcome, Survival, Unsynced, What};
 
 use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 use directory::FileId;
-use disk::{Disk, Effect};
+use disk::{Disk, Effect, Handle};
 
 type Watcher = Arc<dyn Fn(&Call<'_>) + Send + Sync>;
 
@@ -218,11 +218,11 @@ impl SimStorage {
         })
     }
 
-    fn handle(&self, file: FileId, open: Arc<()>) -> Box<dyn SegmentFile> {
+    fn file(&self, file: FileId, handle: Handle) -> Box<dyn SegmentFile> {
         Box::new(SimFile {
             storage: self.clone(),
             file,
-            _open: open,
+            _handle: handle,
         })
     }
 }
@@ -267,14 +267,14 @@ impl Storage for SimStorage {
         _blocks: Blocks,
     ) -> io::Result<Box<dyn SegmentFile>> {
         let effect = self.on_directory(Operation::Create, name)?;
-        let (file, open) = locked(&self.disk).create(name, len_bytes)?;
-        effect.after(self.handle(file, open))
+        let (file, handle) = locked(&self.disk).create(name, len_bytes)?;
+        effect.after(self.file(file, handle))
     }
 
-    fn open(&self, name: &str, _writable: bool) -> io::Result<Box<dyn SegmentFile>> {
+    fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn SegmentFile>> {
         let effect = self.on_directory(Operation::Open, name)?;
-        let (file, open) = locked(&self.disk).open(name)?;
-        effect.after(self.handle(file, open))
+        let (file, handle) = locked(&self.disk).open(name, writable)?;
+        effect.after(self.file(file, handle))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -283,6 +283,18 @@ impl Storage for SimStorage {
             locked(&self.disk).rename(from, to)?;
         }
         effect.after(())
+    }
+
+    fn rename_unheld(&self, from: &str, to: &str) -> io::Result<bool> {
+        let effect = self.on_directory(Operation::Rename, from)?;
+        let mut disk = locked(&self.disk);
+        if disk.is_held(from)? {
+            return effect.after(false);
+        }
+        if !effect.is_ignored() {
+            disk.rename(from, to)?;
+        }
+        effect.after(true)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -316,7 +328,7 @@ struct SimFile {
     storage: SimStorage,
     file: FileId,
     /// Tells the disk that the file is still in use.
-    _open: Arc<()>,
+    _handle: Handle,
 }
 
 impl SimFile {

@@ -1,0 +1,139 @@
+//! Making a segment's file: header and zeros first, then the name, so that a
+//! file with a segment's name is always whole. And its seal, the last thing
+//! that is ever written to it.
+
+use std::io;
+use std::sync::Arc;
+
+use log_core::Region;
+
+use crate::disk::Counters;
+use crate::error::CommitError;
+use crate::format::{FIRST_POSITION, FrameKey, HEADER_PAGE_BYTES, Header, region_bytes};
+use crate::recovery::temporary_name;
+use crate::segment::End;
+use crate::shared::Shared;
+use crate::storage::{Blocks, SegmentFile, Storage};
+
+/// A segment's file, durable with its name.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    pub file: Box<dyn SegmentFile>,
+    /// The memory that it provides, if its storage is mapped.
+    pub region: Option<Region>,
+}
+
+/// Why a segment's file was not made.
+#[derive(Debug)]
+pub(crate) enum CreateError {
+    /// The disk is full; nothing was changed, and it can be tried again.
+    NoRoom(io::Error),
+    /// The file cannot be mapped; as for a full disk.
+    NotMapped(io::Error),
+    /// Something failed after which nothing is sure.
+    Broken(&'static str, io::Error),
+}
+
+impl Shared {
+    /// Makes the file of a segment, durable with its name. Only for the group's
+    /// leader.
+    pub(crate) fn create_segment(
+        &self,
+        header: &Header,
+        blocks: Blocks,
+    ) -> Result<NewFile, CommitError> {
+        let counters = &self.progress.counters;
+        let created = create_segment(self.storage.as_ref(), header, blocks, counters);
+        created.map_err(|error| {
+            let path = self.storage.path(&header.name().to_string());
+            match error {
+                CreateError::NoRoom(source) => CommitError::StorageFull {
+                    path,
+                    source: Arc::new(source),
+                },
+                CreateError::NotMapped(source) => CommitError::Refused {
+                    action: "map",
+                    path,
+                    source: Arc::new(source),
+                },
+                CreateError::Broken(action, source) => CommitError::Poisoned {
+                    path,
+                    action,
+                    first_unsure: self.progress.durable_end.get(),
+                    source: Arc::new(source),
+                },
+            }
+        })
+    }
+}
+
+/// Makes a segment's file.
+pub(crate) fn create_segment(
+    storage: &dyn Storage,
+    header: &Header,
+    blocks: Blocks,
+    counters: &Counters,
+) -> Result<NewFile, CreateError> {
+    let (name, temporary) = (header.name().to_string(), temporary_name(header.name()));
+    let file = match storage.create(&temporary, header.capacity_bytes, blocks) {
+        // Left by an attempt that ran out of room half-way, or by a crash.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage
+            .remove(&temporary)
+            .and_then(|()| storage.create(&temporary, header.capacity_bytes, blocks)),
+        other => other,
+    };
+    let file = file.map_err(|error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CreateError::NoRoom(error),
+        _ => CreateError::Broken("create", error),
+    })?;
+    if blocks == Blocks::Written {
+        counters.wrote(header.capacity_bytes);
+    }
+    let region = region_of(storage, file.as_ref(), header.capacity_bytes);
+    let region = region.map_err(CreateError::NotMapped)?;
+    let bytes = header.encode();
+    let broken = |action| move |error| CreateError::Broken(action, error);
+    file.write_at(0, &bytes).map_err(broken("write"))?;
+    file.write_at(HEADER_PAGE_BYTES, &bytes)
+        .map_err(broken("write"))?;
+    file.sync().map_err(broken("sync"))?;
+    counters.synced();
+    storage
+        .rename(&temporary, &name)
+        .map_err(broken("rename"))?;
+    storage
+        .sync_directory()
+        .map_err(broken("sync the directory of"))?;
+    counters.synced();
+    Ok(NewFile { file, region })
+}
+
+/// The memory that a file provides for its records, if its storage is mapped.
+pub(crate) fn region_of(
+    storage: &dyn Storage,
+    file: &dyn SegmentFile,
+    capacity_bytes: u64,
+) -> io::Result<Option<Region>> {
+    if !storage.is_mapped() {
+        return Ok(None);
+    }
+    let len_bytes = usize::try_from(region_bytes(capacity_bytes));
+    let len_bytes = len_bytes.map_err(|_| io::ErrorKind::OutOfMemory)?;
+    file.region(len_bytes).map(Some)
+}
+
+/// Writes a segment's seal and syncs it.
+pub(crate) fn write_seal(
+    file: &dyn SegmentFile,
+    header: &Header,
+    end: End,
+    counters: &Counters,
+) -> io::Result<()> {
+    debug_assert!(end.position >= FIRST_POSITION);
+    let seal = FrameKey::new(header.salt).seal(end.position, end.lsn);
+    file.write_at(end.position, &seal)?;
+    counters.wrote(seal.len() as u64);
+    file.sync()?;
+    counters.synced();
+    Ok(())
+}

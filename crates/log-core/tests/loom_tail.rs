@@ -181,6 +181,31 @@ fn three_writers_become_visible_in_order() {
     });
 }
 
+/// A search begins at a waypoint, which is left before the record in front of
+/// it can be seen, and may be used by who has not seen that yet. `INV-C2`
+#[test]
+fn a_search_beside_a_writer_finds_whole_records() {
+    loom::model(|| {
+        with_tail(4, |tail| {
+            (0..2).for_each(|_| drop(append(tail)));
+            // The third cell reaches into the second stride, of 64 bytes.
+            let writer = thread::spawn(|| [append(tail), append(tail)]);
+            let search = |lsn| tail.span_of(Lsn(lsn)).map(|span| numbers(&span));
+            for lsn in [3, 2] {
+                assert!(search(lsn).is_none_or(|found| found == [lsn]));
+            }
+            let mut cursor = tail.cursor_at(tail.published_end()).unwrap();
+            let seen = cursor.next_lsn().0;
+            assert_eq!(
+                read_on(tail, &mut cursor).first().copied().unwrap_or(seen),
+                seen
+            );
+            writer.join().unwrap();
+            assert_eq!((search(2), search(3)), (Some(vec![2]), Some(vec![3])));
+        });
+    });
+}
+
 /// Whoever has the turn publishes for those who finished early; a reader must
 /// then see their cells as well. `INV-C2`
 #[test]

@@ -36,6 +36,7 @@ use crate::segment::{End, SegmentMeta, Tail};
 use crate::segment_file::write_seal;
 use crate::shared::Shared;
 use crate::storage::{Blocks, SegmentFile, Storage};
+use crate::waypoints::Waypoints;
 
 /// How many syncs a segment must have seen for its successor to be made of
 /// written zeros. Writing them costs about as much as a hundred small syncs.
@@ -205,7 +206,10 @@ impl Disk {
                 rotated
             }
         };
-        log.catalog.push(rotated.sealed);
+        let sealed = rotated.sealed;
+        let waypoints = Waypoints::kept(sealed.base, self.cursor.segment().waypoints());
+        log.open_files.know(&sealed, waypoints);
+        log.catalog.push(sealed);
         // From here on readers find the segment in the catalog, and its memory
         // may be used again.
         let released = log.tail.release_before(self.cursor.next_lsn());

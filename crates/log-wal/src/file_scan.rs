@@ -1,171 +1,247 @@
 //! Reading the frames of a segment file, every checksum verified.
+//!
+//! A scan that is to begin in the middle goes there by waypoints and by the
+//! lengths of frames, unverified. That is no risk: the checksum of the frame
+//! where it arrives covers place and number. If that one fails, the scan goes
+//! there again, from the front and frame by frame, and finds what is wrong.
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use log_core::{Lsn, Word};
 
-use crate::error::{Damage, ReadError};
-use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, u64_at};
+use crate::error::ReadError;
+use crate::format::{FIRST_POSITION, Frame, FrameFault, u64_at};
+use crate::found::Found;
+use crate::open_files::OpenFile;
 use crate::record::Record;
-use crate::report::SealedSegment;
-use crate::storage::{SegmentFile, Storage};
+use crate::segment::End;
+use crate::waypoints::Waypoints;
 
-/// How much is read at a time, if records are not longer.
+/// How much is read at a time at most, if records are not longer.
 const BUFFER_BYTES: u64 = 256 << 10;
+/// How much is read first, if it is not known how much is needed: who looks
+/// for one record may want no more.
+const FIRST_BUFFER_BYTES: u64 = 16 << 10;
 
 /// A walk through the frames of one file.
 #[derive(Debug)]
 pub(crate) struct FileScan {
-    file: Box<dyn SegmentFile>,
-    path: PathBuf,
-    key: FrameKey,
+    file: Arc<OpenFile>,
     /// Where the next frame lies, and what it carries.
-    position: u64,
-    lsn: Lsn,
-    /// Where the frames end.
-    end_position: u64,
-    end_lsn: Lsn,
+    at: End,
+    /// Whether that is so by waypoints and lengths alone.
+    is_unproven: bool,
     /// A piece of the file, and where it lies.
     buffer: Bytes,
     buffer_position: u64,
-}
-
-/// A frame, taken out of the buffer.
-struct Decoded {
-    record: Option<Record>,
-    len_bytes: usize,
-    next_lsn: Lsn,
+    /// How much the next piece has.
+    piece_bytes: u64,
 }
 
 impl FileScan {
-    /// A walk that begins at record `lsn`, which the segment has.
-    pub(crate) fn open(
-        storage: &dyn Storage,
-        segment: &SealedSegment,
-        lsn: Lsn,
-    ) -> Result<Self, ReadError> {
-        let path = segment.path.clone();
-        let file = storage.open(&segment.name.to_string(), false);
-        let file = file.map_err(|error| unreadable(&path, 0, error))?;
-        let mut scan = Self {
-            file,
-            path,
-            key: FrameKey::new(segment.salt),
-            position: FIRST_POSITION,
-            lsn: segment.base,
-            end_position: segment.end_position,
-            end_lsn: segment.end,
+    /// A walk from the first record on.
+    pub(crate) fn from_front(file: Arc<OpenFile>) -> Self {
+        Self {
+            at: End {
+                lsn: file.segment.base,
+                position: FIRST_POSITION,
+            },
+            is_unproven: false,
             buffer: Bytes::new(),
             buffer_position: FIRST_POSITION,
-        };
-        while scan.lsn < lsn {
-            if scan.step()?.is_none() {
-                break;
-            }
+            piece_bytes: BUFFER_BYTES,
+            file,
+        }
+    }
+
+    /// A walk from record `lsn` on, which the segment has.
+    pub(crate) fn from(file: Arc<OpenFile>, lsn: Lsn) -> Result<Self, ReadError> {
+        let (floor, next) = file.around(lsn);
+        let mut scan = Self::from_front(file);
+        if let Some(floor) = floor {
+            scan.at = floor;
+            scan.buffer_position = floor.position;
+            scan.is_unproven = true;
+        }
+        let piece = next.map(|next| next.saturating_sub(scan.at.position));
+        scan.piece_bytes = piece.unwrap_or(FIRST_BUFFER_BYTES);
+        while scan.at.lsn < lsn && scan.skip()? {
+            scan.is_unproven = true;
+        }
+        if scan.at.lsn < lsn {
+            scan.walk_again_to(lsn)?;
         }
         Ok(scan)
     }
 
+    /// The same, every frame on the way verified: for who relies on the place.
+    pub(crate) fn proven_from(file: Arc<OpenFile>, lsn: Lsn) -> Result<Self, ReadError> {
+        let mut scan = Self::from_front(file);
+        scan.walk_again_to(lsn)?;
+        Ok(scan)
+    }
+
+    /// Goes to record `lsn` from the front, verifying.
+    #[cold]
+    fn walk_again_to(&mut self, lsn: Lsn) -> Result<(), ReadError> {
+        *self = Self::from_front(Arc::clone(&self.file));
+        while self.at.lsn < lsn && self.step()?.is_some() {}
+        Ok(())
+    }
+
+    /// The waypoints of the file, from here on, as far as lengths lead.
+    pub(crate) fn survey(mut self) -> Waypoints {
+        let mut waypoints = Waypoints::new(self.file.segment.base);
+        // What cannot be read now costs whoever comes there a longer way.
+        while let Ok(true) = self.skip() {
+            waypoints.push(self.at);
+        }
+        waypoints
+    }
+
     /// One past the last record of the segment.
     pub(crate) fn end_lsn(&self) -> Lsn {
-        self.end_lsn
+        self.file.segment.end
     }
 
     /// Where the next frame lies, in bytes.
     pub(crate) fn position(&self) -> u64 {
-        self.position
+        self.at.position
     }
 
     /// The next record; `None` behind the last one.
-    pub(crate) fn next(&mut self) -> Result<Option<Record>, ReadError> {
-        while let Some(step) = self.step()? {
-            if let Some(record) = step {
-                return Ok(Some(record));
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<Found>, ReadError> {
+        while let Some(found) = self.step()? {
+            if found.is_record() {
+                return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
-    /// The next frame: a record or not, or `None` behind the last one.
-    #[expect(
-        clippy::option_option,
-        reason = "the end, or a frame that may carry a record"
-    )]
-    fn step(&mut self) -> Result<Option<Option<Record>>, ReadError> {
-        if self.position >= self.end_position {
+    /// The record at which the scan stands; `None` if its number was given up.
+    pub(crate) fn one(&mut self) -> Result<Option<Record>, ReadError> {
+        let wanted = self.at.lsn;
+        while self.at.lsn == wanted
+            && let Some(found) = self.step()?
+        {
+            if found.is_record() {
+                return Ok(Some(found.record_in(&self.buffer)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the records lie in that were just found.
+    #[inline]
+    pub(crate) fn frames(&self) -> &Bytes {
+        &self.buffer
+    }
+
+    /// The next frame, verified: a record or not, or `None` behind the last
+    /// one.
+    #[inline]
+    fn step(&mut self) -> Result<Option<Found>, ReadError> {
+        loop {
+            let found = self.whole_frame(|scan, rest| {
+                let at = scan.at;
+                scan.file.key.decode(rest, at.position, at.lsn)
+            });
+            match found {
+                Err(ReadError::Damaged(_)) if self.is_unproven => {
+                    let wanted = self.at.lsn;
+                    self.walk_again_to(wanted)?;
+                }
+                found => {
+                    self.is_unproven = false;
+                    return found;
+                }
+            }
+        }
+    }
+
+    /// Passes over the next frame by its length. Whether there was one.
+    fn skip(&mut self) -> Result<bool, ReadError> {
+        let skipped = self.whole_frame(|scan, rest| {
+            let lsn = scan.at.lsn;
+            scan.file.key.decode_unchecked(rest, lsn)
+        });
+        match skipped {
+            Ok(found) => Ok(found.is_some()),
+            Err(error @ ReadError::Io { .. }) => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Steps over the frame that `decode` finds at the front of what it is
+    /// given, once all of it is in the buffer.
+    #[inline]
+    fn whole_frame(
+        &mut self,
+        decode: impl for<'a> Fn(&Self, &'a [u8]) -> Result<Frame<'a>, FrameFault>,
+    ) -> Result<Option<Found>, ReadError> {
+        let segment = &self.file.segment;
+        let (end, end_position) = (segment.end, segment.end_position);
+        if self.at.position >= end_position {
             // Frames may be whole, and fewer than the next segment says.
-            return match self.lsn == self.end_lsn {
+            return match self.at.lsn == end {
                 true => Ok(None),
-                false => Err(self.damage()),
+                false => Err(self.file.damage(self.at)),
             };
         }
-        let mut decoded = self.decode();
+        let mut found = self.find(&decode);
         // Once for the word that says how long the frame is, once for the rest.
         for _ in 0..2 {
-            if let Err(FrameFault::Absent | FrameFault::TooLong) = decoded {
+            if let Err(FrameFault::Absent | FrameFault::TooLong) = found {
                 self.refill()?;
-                decoded = self.decode();
+                found = self.find(&decode);
             }
         }
         // Or more: those are not part of the log.
-        let counts = decoded.ok().filter(|it| it.next_lsn <= self.end_lsn);
-        let Some(decoded) = counts else {
-            return Err(self.damage());
+        let Some(found) = found.ok().filter(|it| it.next_lsn <= end) else {
+            return Err(self.file.damage(self.at));
         };
-        self.position += decoded.len_bytes as u64;
-        self.lsn = decoded.next_lsn;
-        Ok(Some(decoded.record))
+        self.at.position += found.len_bytes as u64;
+        self.at.lsn = found.next_lsn;
+        Ok(Some(found))
     }
 
-    fn decode(&self) -> Result<Decoded, FrameFault> {
-        let at = (self.position - self.buffer_position) as usize;
+    #[inline]
+    fn find(
+        &self,
+        decode: &impl for<'a> Fn(&Self, &'a [u8]) -> Result<Frame<'a>, FrameFault>,
+    ) -> Result<Found, FrameFault> {
+        let at = (self.at.position - self.buffer_position) as usize;
         let rest = self.buffer.get(at..).unwrap_or_default();
-        let frame = self.key.decode(rest, self.position, self.lsn)?;
-        let is_record = frame.kind == FrameKind::Record;
-        let payload = is_record.then(|| self.buffer.slice_ref(frame.payload));
-        Ok(Decoded {
-            record: payload
-                .map(|payload| Record::new(frame.lsn, payload).with_codec(frame.codec())),
-            len_bytes: frame.len_bytes(),
-            next_lsn: frame.next_lsn(),
-        })
+        decode(self, rest).map(|frame| Found::new(&frame, at))
     }
 
     /// Reads the piece that begins with the next frame, and holds all of it.
+    #[cold]
     fn refill(&mut self) -> Result<(), ReadError> {
-        let at = (self.position - self.buffer_position) as usize;
+        let at = (self.at.position - self.buffer_position) as usize;
         let word = u64_at(self.buffer.get(at..).unwrap_or_default(), 0);
         let frame_bytes = word.map_or(0, |bits| Word::from_bits(bits).cell_bytes() as u64);
         // Never beyond the segment, whatever a damaged length says (INV-W10).
-        let left = self.end_position - self.position;
-        let wanted = frame_bytes.max(BUFFER_BYTES).min(left) as usize;
+        let left = self.file.segment.end_position - self.at.position;
+        let piece_bytes = self.piece_bytes.clamp(HEADER_BYTES, BUFFER_BYTES);
+        let wanted = frame_bytes.max(piece_bytes).min(left) as usize;
+        // Who has read this much will read on.
+        self.piece_bytes = (2 * piece_bytes).max(FIRST_BUFFER_BYTES);
         let mut buffer = match std::mem::take(&mut self.buffer).try_into_mut() {
             Ok(free) => free,
             // Records of it are still held.
             Err(_held) => BytesMut::new(),
         };
         buffer.resize(wanted, 0);
-        let read = self.file.read_at(self.position, &mut buffer);
-        let filled = read.map_err(|error| unreadable(&self.path, self.position, error))?;
+        let filled = self.file.read_at(self.at.position, &mut buffer)?;
         buffer.truncate(filled);
         self.buffer = buffer.freeze();
-        self.buffer_position = self.position;
+        self.buffer_position = self.at.position;
         Ok(())
     }
-
-    fn damage(&self) -> ReadError {
-        let reason = "the bytes are not what was written";
-        Damage::in_sealed(&self.path, self.position, Some(self.lsn), reason).into()
-    }
 }
 
-fn unreadable(path: &std::path::Path, position: u64, error: io::Error) -> ReadError {
-    ReadError::Io {
-        path: path.to_path_buf(),
-        position,
-        source: Arc::new(error),
-    }
-}
+const HEADER_BYTES: u64 = log_core::CELL_HEADER_BYTES as u64;

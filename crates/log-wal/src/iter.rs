@@ -8,16 +8,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use log_core::{Cursor, Lsn, Span};
+use log_core::{Cursor, Lsn, Segment, Span};
 
 use crate::error::ReadError;
 use crate::file_scan::FileScan;
-use crate::format::FrameKind;
-use crate::record::Record;
-use crate::report::SealedSegment;
+use crate::files::Files;
+use crate::found::Found;
+use crate::open_files::{OpenFile, Wanted};
+use crate::record::{Record, RecordRef};
 use crate::segment::SegmentMeta;
 use crate::shared::Shared;
-use crate::storage::Storage;
 
 /// Reads records in order.
 ///
@@ -44,10 +44,7 @@ enum Log {
     /// A log that this process writes; only its memory, if so asked.
     Live { shared: Arc<Shared>, hot_only: bool },
     /// Files as they were found.
-    Files {
-        storage: Arc<dyn Storage>,
-        segments: Arc<[SealedSegment]>,
-    },
+    Files(Arc<Files>),
 }
 
 /// Where the next record comes from.
@@ -85,13 +82,9 @@ impl Iter {
         })
     }
 
-    pub(crate) fn of_files(
-        storage: Arc<dyn Storage>,
-        segments: Arc<[SealedSegment]>,
-        next: Lsn,
-    ) -> Self {
+    pub(crate) fn of_files(files: Arc<Files>, next: Lsn) -> Self {
         Self {
-            log: Log::Files { storage, segments },
+            log: Log::Files(files),
             next,
             place: Place::Nowhere,
         }
@@ -107,93 +100,132 @@ impl Iter {
     fn find_place(&self) -> Result<Option<Place>, ReadError> {
         match &self.log {
             Log::Live { shared, hot_only } => self.find_live(shared, *hot_only),
-            Log::Files { storage, segments } => {
-                if let Some(first) = segments.first()
-                    && self.next < first.base
-                {
-                    return Err(truncated(self.next, first.base));
-                }
-                let after = segments.partition_point(|segment| segment.end <= self.next);
-                let Some(segment) = segments.get(after) else {
-                    return Ok(None);
-                };
-                let scan = FileScan::open(storage.as_ref(), segment, self.next)?;
-                Ok(Some(Place::File(scan)))
+            Log::Files(files) => {
+                let file = files.open(self.next, Wanted::RecordsFrom)?;
+                file.map(|file| scan_from(file, self.next)).transpose()
             }
         }
     }
 
     fn find_live(&self, shared: &Shared, hot_only: bool) -> Result<Option<Place>, ReadError> {
+        // Before the look into memory: what is published and not there has left.
+        let is_published = self.next < shared.tail.published_end();
         if let Some(hot) = Hot::at(shared, self.next) {
             return Ok(Some(Place::Memory(hot)));
         }
-        if hot_only || self.next >= shared.tail.published_end() {
+        if hot_only || !is_published {
             return Ok(None);
         }
-        while let Some(segment) = shared.catalog.find(self.next) {
-            match FileScan::open(shared.storage.as_ref(), &segment, self.next) {
-                // It was dropped, and its file went before it was opened.
-                Err(_) if shared.catalog.find(self.next).as_ref() != Some(&segment) => {}
-                scan => return scan.map(Place::File).map(Some),
-            }
-        }
-        Err(truncated(self.next, shared.first_lsn()))
+        let file = shared.open_sealed(self.next, Wanted::RecordsFrom)?;
+        scan_from(file, self.next).map(Some)
     }
 
     /// The next record from where we stand; `None` at the end of that.
-    fn step(&mut self) -> Option<Result<Record, ReadError>> {
+    #[inline]
+    fn step(&mut self) -> Option<Result<Found, ReadError>> {
         match (&mut self.place, &self.log) {
             (Place::Memory(hot), Log::Live { shared, .. }) => hot.next(shared).map(Ok),
             (Place::File(scan), _) => scan.next().transpose(),
             _ => None,
         }
     }
-}
 
-fn truncated(requested: Lsn, first: Lsn) -> ReadError {
-    ReadError::Truncated { requested, first }
-}
-
-impl Iterator for Iter {
-    type Item = Result<Record, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+    /// Goes to the next record, wherever it lies.
+    #[inline]
+    fn advance(&mut self) -> Option<Result<Found, ReadError>> {
         loop {
             match self.step() {
-                Some(Ok(record)) => {
-                    self.next = Lsn(record.lsn().0.saturating_add(1));
-                    return Some(Ok(record));
+                Some(Ok(found)) => {
+                    self.next = found.next_lsn;
+                    return Some(Ok(found));
                 }
                 Some(Err(error)) => {
                     self.place = Place::Failed;
                     return Some(Err(error));
                 }
-                None => {}
+                None => match self.move_on() {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(error) => return Some(Err(error)),
+                },
             }
-            self.next = match &self.place {
-                Place::Memory(hot) if !hot.is_left_behind(&self.log) => return None,
-                Place::Memory(hot) => self.next.max(hot.cursor.next_lsn()),
-                Place::File(scan) => self.next.max(scan.end_lsn()),
-                Place::Nowhere => self.next,
-                Place::Failed => return None,
-            };
-            match self.find_place() {
-                Ok(Some(place)) => self.place = place,
-                Ok(None) => {
-                    self.place = Place::Nowhere;
-                    return None;
-                }
-                Err(error) => {
-                    self.place = match &error {
-                        ReadError::Truncated { first, .. } => {
-                            self.next = *first;
-                            Place::Nowhere
-                        }
-                        _ => Place::Failed,
-                    };
-                    return Some(Err(error));
-                }
+        }
+    }
+
+    /// Finds the place behind the one that we are at the end of. Whether there
+    /// is one yet.
+    #[cold]
+    fn move_on(&mut self) -> Result<bool, ReadError> {
+        self.next = match &self.place {
+            Place::Memory(hot) if !hot.is_left_behind(&self.log) => return Ok(false),
+            Place::Memory(hot) => self.next.max(hot.cursor.next_lsn()),
+            Place::File(scan) => self.next.max(scan.end_lsn()),
+            Place::Nowhere => self.next,
+            Place::Failed => return Ok(false),
+        };
+        let found = self.find_place();
+        self.place = match &found {
+            Ok(None) => Place::Nowhere,
+            Err(ReadError::Truncated { first, .. }) => {
+                self.next = *first;
+                Place::Nowhere
             }
+            _ => Place::Failed,
+        };
+        match found? {
+            Some(place) => {
+                self.place = place;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// The frames that the last record was found in.
+    #[inline]
+    fn frames(&self) -> Option<&Bytes> {
+        match &self.place {
+            Place::Memory(hot) => Some(&hot.frames),
+            Place::File(scan) => Some(scan.frames()),
+            Place::Nowhere | Place::Failed => None,
+        }
+    }
+
+    /// As [`next`](Iterator::next), but the record is only lent, until the next
+    /// call: the way to read many records of which none is kept.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let wal = log_wal::Wal::open(directory.path())?;
+    /// wal.append_batch(&[b"one", b"three"])?;
+    /// let (mut records, mut bytes) = (wal.iter(), 0);
+    /// while let Some(record) = records.next_ref() {
+    ///     bytes += record?.payload().len();
+    /// }
+    /// assert_eq!(bytes, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn next_ref(&mut self) -> Option<Result<RecordRef<'_>, ReadError>> {
+        match self.advance()? {
+            Ok(found) => self.frames().map(|frames| Ok(found.borrowed_in(frames))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+fn scan_from(file: Arc<OpenFile>, lsn: Lsn) -> Result<Place, ReadError> {
+    FileScan::from(file, lsn).map(Place::File)
+}
+
+impl Iterator for Iter {
+    type Item = Result<Record, ReadError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.advance()? {
+            Ok(found) => self.frames().map(|frames| Ok(found.record_in(frames))),
+            Err(error) => Some(Err(error)),
         }
     }
 }
@@ -207,7 +239,7 @@ struct Hot {
     read: usize,
     /// The number of the next record in `frames`.
     next: Lsn,
-    meta_of: Option<Arc<log_core::Segment<SegmentMeta>>>,
+    meta_of: Option<Arc<Segment<SegmentMeta>>>,
 }
 
 impl Hot {
@@ -222,16 +254,17 @@ impl Hot {
         })
     }
 
-    fn next(&mut self, shared: &Shared) -> Option<Record> {
+    #[inline]
+    fn next(&mut self, shared: &Shared) -> Option<Found> {
         loop {
             if let Some(segment) = &self.meta_of {
                 let rest = &self.frames[self.read..];
                 if let Ok(frame) = segment.meta().key.decode_unchecked(rest, self.next) {
-                    self.read += frame.len_bytes();
-                    self.next = frame.next_lsn();
-                    if frame.kind == FrameKind::Record {
-                        let payload = self.frames.slice_ref(frame.payload);
-                        return Some(Record::new(frame.lsn, payload).with_codec(frame.codec()));
+                    let found = Found::new(&frame, self.read);
+                    self.read += found.len_bytes;
+                    self.next = found.next_lsn;
+                    if found.is_record() {
+                        return Some(found);
                     }
                     continue;
                 }
@@ -252,7 +285,7 @@ impl Hot {
     fn is_left_behind(&self, log: &Log) -> bool {
         match log {
             Log::Live { shared, .. } => self.cursor.next_lsn() < shared.tail.first_lsn(),
-            Log::Files { .. } => false,
+            Log::Files(_) => false,
         }
     }
 }

@@ -65,7 +65,12 @@ mod start;
 mod truncate;
 
 mod file_scan;
+mod files;
+mod found;
 mod iter;
+mod open_files;
+mod read;
+mod waypoints;
 
 mod error;
 mod reader;
@@ -79,7 +84,7 @@ pub use log_core::{Lsn, atomic_log};
 pub use options::{Level, Verify, WalOptions};
 pub use payload::{Parts, Payload};
 pub use reader::WalReader;
-pub use record::Record;
+pub use record::{Record, RecordRef};
 pub use recovery::Row;
 pub use report::{
     OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, VerifyReport,

@@ -7,10 +7,14 @@ use std::sync::Arc;
 
 use log_core::Lsn;
 
-use crate::error::{Damage, OpenError};
+use crate::error::{Damage, OpenError, ReadError};
+use crate::file_scan::FileScan;
+use crate::files::Files;
 use crate::format::FIRST_POSITION;
 use crate::iter::Iter;
+use crate::open_files::Wanted;
 use crate::options::Verify;
+use crate::record::Record;
 use crate::recovery::{Examined, Job, Prefix, check_all, examine};
 use crate::report::{OpenReport, SealedSegment, SegmentInfo, SegmentState, VerifyReport};
 use crate::segment::End;
@@ -41,10 +45,8 @@ const TRIES: usize = 8;
 /// ```
 #[derive(Debug)]
 pub struct WalReader {
-    storage: Arc<dyn Storage>,
     report: OpenReport,
-    /// All segments; the last one as far as it was whole.
-    segments: Arc<[SealedSegment]>,
+    files: Arc<Files>,
 }
 
 impl WalReader {
@@ -82,9 +84,8 @@ impl WalReader {
         };
         let segments = examined.sealed.into_iter().chain([last]).collect();
         Ok(Self {
-            storage,
             report,
-            segments,
+            files: Arc::new(Files::new(storage, segments)),
         })
     }
 
@@ -110,13 +111,13 @@ impl WalReader {
     #[must_use]
     pub fn is_being_written(&self) -> bool {
         // If it cannot be told, nobody was seen.
-        self.storage.is_locked().unwrap_or(false)
+        self.files.storage.is_locked().unwrap_or(false)
     }
 
     /// The sealed segments, ascending and without a gap.
     #[must_use]
     pub fn sealed(&self) -> Vec<SealedSegment> {
-        match self.segments.split_last() {
+        match self.files.segments.split_last() {
             Some((_active, sealed)) => sealed.to_vec(),
             None => Vec::new(),
         }
@@ -126,6 +127,7 @@ impl WalReader {
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
         let mut infos: Vec<_> = self
+            .files
             .segments
             .iter()
             .cloned()
@@ -146,7 +148,25 @@ impl WalReader {
     /// Reads from record `lsn`, see [`Iter`].
     #[must_use]
     pub fn iter_from(&self, lsn: Lsn) -> Iter {
-        Iter::of_files(Arc::clone(&self.storage), Arc::clone(&self.segments), lsn)
+        Iter::of_files(Arc::clone(&self.files), lsn)
+    }
+
+    /// Reads record `lsn`, its checksum verified. `None` if it was not there
+    /// when the log was opened, or its number was given up.
+    ///
+    /// Touches some 4 KiB of its segment, except for the first record that is
+    /// wanted of one: that reads all of it. Segments that were read last stay
+    /// open, 64 of them at most.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]; [`ReadError::Truncated`] if it lies before
+    /// [`first_lsn`](Self::first_lsn).
+    pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
+        match self.files.open(lsn, Wanted::Record)? {
+            Some(file) => FileScan::from(file, lsn)?.one(),
+            None => Ok(None),
+        }
     }
 
     /// Checks every frame of every segment. Reads all of the log, with several
@@ -154,12 +174,12 @@ impl WalReader {
     #[must_use]
     pub fn verify(&self) -> VerifyReport {
         let mut report = VerifyReport {
-            segments: self.segments.len(),
+            segments: self.files.segments.len(),
             ..VerifyReport::default()
         };
-        let jobs: Vec<_> = self.segments.iter().map(job).collect();
-        let checked = check_all(self.storage.as_ref(), &jobs);
-        for (segment, whole) in self.segments.iter().zip(checked) {
+        let jobs: Vec<_> = self.files.segments.iter().map(job).collect();
+        let checked = check_all(self.files.storage.as_ref(), &jobs);
+        for (segment, whole) in self.files.segments.iter().zip(checked) {
             note(segment, whole, &mut report);
         }
         report

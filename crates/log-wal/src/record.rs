@@ -59,3 +59,40 @@ impl Record {
         self.payload
     }
 }
+
+/// A record where it lies: as [`Record`], but borrowed from who read it, and so
+/// cheaper by the counting of who holds the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    lsn: Lsn,
+    codec: Codec,
+    payload: &'a [u8],
+}
+
+impl<'a> RecordRef<'a> {
+    pub(crate) fn new(lsn: Lsn, codec: Codec, payload: &'a [u8]) -> Self {
+        Self {
+            lsn,
+            codec,
+            payload,
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// How its bytes are to be read.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+}

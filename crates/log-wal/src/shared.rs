@@ -8,9 +8,10 @@ use log_core::{CELL_HEADER_BYTES, Lsn, Need, NextSegment, Reservation, RollError
 
 use crate::catalog::Catalog;
 use crate::disk::{Disk, Progress};
-use crate::error::{AppendError, CommitError, TruncateError};
+use crate::error::{AppendError, CommitError, ReadError, TruncateError};
 use crate::format::{FIRST_POSITION, Header, MARK_BYTES, Predecessor, SEAL_BYTES};
 use crate::group::Group;
+use crate::open_files::{OpenFile, OpenFiles, Wanted};
 use crate::options::{Level, WalOptions};
 use crate::regions::Regions;
 use crate::report::SealedSegment;
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub options: WalOptions,
     pub tail: Tail,
     pub catalog: Catalog,
+    pub open_files: OpenFiles,
     pub progress: Progress,
     pub regions: Regions,
     pub group: Group,
@@ -129,6 +131,7 @@ impl Shared {
         // As a leader, because the directory is the leader's.
         self.group.exclusively(|| {
             while let Some(segment) = self.catalog.pop_before(lsn) {
+                self.open_files.let_go(segment.end);
                 let removed = self.remove(&segment);
                 if let Err(CommitError::Refused { .. }) = &removed {
                     // A later one must not go before it.
@@ -162,6 +165,18 @@ impl Shared {
             action: "sync",
             first_unsure: self.progress.durable_end.get(),
             source: Arc::new(error),
+        })
+    }
+
+    /// The sealed segment that has record `lsn`, which was published.
+    pub(crate) fn open_sealed(&self, lsn: Lsn, wanted: Wanted) -> Result<Arc<OpenFile>, ReadError> {
+        let find = |lsn| self.catalog.find(lsn);
+        let file = self
+            .open_files
+            .open(self.storage.as_ref(), lsn, wanted, find)?;
+        file.ok_or_else(|| ReadError::Truncated {
+            requested: lsn,
+            first: self.first_lsn(),
         })
     }
 

@@ -17,6 +17,7 @@ use crate::disk::{Disk, Progress};
 use crate::error::OpenError;
 use crate::format::{FIRST_POSITION, Header, region_bytes};
 use crate::group::Group;
+use crate::open_files::OpenFiles;
 use crate::options::WalOptions;
 use crate::recovery::{Active, Examined, UnsureSeal};
 use crate::regions::Regions;
@@ -84,6 +85,7 @@ pub(crate) fn start(
     Ok(Shared {
         disk: Mutex::new(Disk::new(Arc::clone(&storage), cursor, file, file_bytes)),
         catalog: Catalog::new(examined.sealed),
+        open_files: OpenFiles::default(),
         regions: Regions::default(),
         group: Group::default(),
         marks: Marks::new(proven_end),

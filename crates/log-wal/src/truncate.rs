@@ -14,6 +14,7 @@ use log_core::Lsn;
 use crate::error::{AppendError, CommitError, TruncateError};
 use crate::file_scan::FileScan;
 use crate::format::{Header, Predecessor};
+use crate::open_files::Wanted;
 use crate::options::{Level, Verify};
 use crate::recovery::examine;
 use crate::shared::Shared;
@@ -51,12 +52,11 @@ impl Shared {
                 end_position: cursor.position() as u64,
             });
         }
-        let (first, next) = (self.first_lsn(), self.tail.published_end());
-        let segment = self.catalog.find(end);
-        let segment = segment.ok_or(TruncateError::OutOfRange { end, first, next })?;
-        let scan = FileScan::open(self.storage.as_ref(), &segment, end)?;
+        let file = self.open_sealed(end, Wanted::RecordsFrom)?;
+        let id = file.segment.name.id;
+        let scan = FileScan::proven_from(file, end)?;
         Ok(Predecessor {
-            id: segment.name.id,
+            id,
             end,
             end_position: scan.position(),
         })

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use log_core::{Cursor, Lsn};
 
-use crate::error::{AppendError, CommitError, OpenError, TruncateError};
+use crate::error::{AppendError, CommitError, OpenError, ReadError, TruncateError};
 use crate::format::{Codec, FIRST_POSITION};
 use crate::iter::Iter;
 use crate::options::{Level, WalOptions};
 use crate::payload::{Parts, Payload};
+use crate::record::Record;
 use crate::recovery::{examine, refuse_strangers};
 use crate::report::{
     OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, Watermarks,
@@ -428,6 +429,33 @@ impl Wal {
     /// for ever). Returns whether it is.
     pub fn wait_published(&self, lsn: Lsn, timeout: Option<Duration>) -> bool {
         self.shared.tail.wait_published(lsn, timeout)
+    }
+
+    /// Reads record `lsn`. `None` if it is not published yet, or its number was
+    /// given up (by a panic in [`append_in_place`](Self::append_in_place)).
+    ///
+    /// From memory, or else from its file, with its checksum verified: touches
+    /// some 4 KiB, except for the first record that is wanted of a segment that
+    /// was sealed before the log was opened: that reads all of it. Segments
+    /// that were read last stay open, 64 of them at most. Never waits for
+    /// appends or for a sync.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let wal = log_wal::Wal::open(directory.path())?;
+    /// let lsn = wal.append(b"found again")?;
+    /// let record = wal.read(lsn)?.ok_or("not there")?;
+    /// assert_eq!(record.payload(), b"found again");
+    /// assert_eq!(wal.read(wal.next_lsn())?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]; [`ReadError::Truncated`] if it lies before
+    /// [`first_lsn`](Self::first_lsn).
+    pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
+        self.shared.read(lsn)
     }
 
     /// Reads from the first record of the log.

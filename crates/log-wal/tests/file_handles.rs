@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{append, count_of_prefix, small};
-use log_wal::{Verify, Wal, WalReader};
+use common::{append, count_of_prefix, payload, small};
+use log_wal::{Lsn, Verify, Wal, WalReader};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 #[test]
@@ -24,6 +24,12 @@ fn a_log_may_have_more_segments_than_a_process_may_have_files() {
     assert!(reader.verify().damage.is_empty());
     let wal = Wal::open_with(directory.path(), small().verify(Verify::All)).unwrap();
     assert_eq!(count_of_prefix(wal.iter()), 100);
+    for lsn in (0..100).chain((0..100).rev()) {
+        let records = [reader.read(Lsn(lsn)), wal.read(Lsn(lsn))];
+        for record in records {
+            assert_eq!(record.unwrap().unwrap().payload(), payload(lsn));
+        }
+    }
     append(&wal, 100, 110);
     wal.close().unwrap();
 }

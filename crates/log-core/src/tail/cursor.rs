@@ -35,10 +35,22 @@ impl<M> Cursor<M> {
         self.position
     }
 
+    /// At or before record `lsn`, which is published and in `segment` or right
+    /// behind it: where a walk there is short.
+    pub(super) fn before(segment: Arc<Segment<M>>, lsn: Lsn) -> Self {
+        let place = segment.place_before(lsn);
+        Self {
+            segment,
+            position: place.position,
+            next: place.lsn,
+        }
+    }
+
     /// Steps over published cells until `until`, which is published and not
     /// beyond this segment's end.
     pub(super) fn walk_to(&mut self, until: Lsn) {
         while self.next < until {
+            let from = self.position;
             // SAFETY:
             // - published: `next` is below `until`, so the cell that carries
             //   it (and an unnumbered one in front of it) is visible;
@@ -46,6 +58,7 @@ impl<M> Cursor<M> {
             let word = unsafe { self.segment.region.load_word(self.position) };
             self.position += word.cell_bytes();
             self.next.0 += u64::from(word.is_numbered());
+            self.segment.leave_waypoint(from, word, self.next);
         }
     }
 
@@ -62,14 +75,19 @@ impl<M> Cursor<M> {
         self.segment = segment;
     }
 
-    /// Cuts off what lies between `from` and here.
-    pub(super) fn span_since(&self, from: usize, base: Lsn) -> Span<M> {
+    /// Becomes what lies between `from` and here.
+    pub(super) fn into_span_since(self, from: usize, base: Lsn) -> Span<M> {
         Span {
-            segment: Arc::clone(&self.segment),
+            segment: self.segment,
             range: from..self.position,
             base,
             end: self.next,
         }
+    }
+
+    /// Cuts off what lies between `from` and here.
+    pub(super) fn span_since(&self, from: usize, base: Lsn) -> Span<M> {
+        self.clone().into_span_since(from, base)
     }
 }
 

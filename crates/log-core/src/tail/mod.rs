@@ -40,6 +40,7 @@ mod head;
 mod order;
 mod reservation;
 mod segment;
+mod waypoints;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -429,6 +430,7 @@ impl<M: Send + Sync> Tail<M> {
             !word.is_numbered() && word.is_complete() && word.cell_bytes() == cell_bytes,
             "{word:?} is no unnumbered cell of {cell_bytes} bytes"
         );
+        segment.leave_waypoint(place.position, word, place.lsn);
         // SAFETY: as above; cells begin at multiples of 8.
         unsafe { segment.region.store_word(place.position, word) };
         paused.head = after;
@@ -493,20 +495,34 @@ impl<M: Send + Sync> Tail<M> {
     /// A cursor whose next record is `lsn`. `None` if its segment was released
     /// or `lsn` is beyond what is published.
     ///
-    /// Walks the cells of one segment, from its first to `lsn`.
+    /// Walks over the cells of some 4 KiB; over more the first time in a
+    /// segment that had cells before the tail was made.
     #[must_use]
     pub fn cursor_at(&self, lsn: Lsn) -> Option<Cursor<M>> {
         if lsn > self.published_end() {
             return None;
         }
-        let segment = self.segment_of(lsn)?;
-        let mut cursor = Cursor {
-            position: segment.first_position(),
-            next: segment.base(),
-            segment,
-        };
+        let mut cursor = Cursor::before(self.segment_of(lsn)?, lsn);
         cursor.walk_to(lsn);
         Some(cursor)
+    }
+
+    /// The cell of record `lsn`, and unnumbered ones in front of it. `None` if
+    /// its segment was released or it is not published.
+    ///
+    /// Takes as long as [`cursor_at`](Self::cursor_at), however much is behind
+    /// the record.
+    #[must_use]
+    pub fn span_of(&self, lsn: Lsn) -> Option<Span<M>> {
+        let behind = lsn.checked_add(1)?;
+        if behind > self.published_end() {
+            return None;
+        }
+        let mut cursor = Cursor::before(self.segment_of(lsn)?, lsn);
+        cursor.walk_to(lsn);
+        let from = cursor.position;
+        cursor.walk_to(behind);
+        Some(cursor.into_span_since(from, lsn))
     }
 
     /// The segment that `lsn` is in, or will be in.

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use super::head::{Head, Need};
 use super::order::Order;
 use super::segment::Segment;
+use super::waypoints::Waypoints;
 use crate::word::{CELL_ALIGN_BYTES, CELL_BYTES_MAX, CELL_HEADER_BYTES, PAYLOAD_BYTES_MAX};
 use crate::{CellState, Lsn, Word};
 
@@ -130,6 +131,7 @@ impl<'a, M> Reservation<'a, M> {
             self.is_filled_behind(first_word),
             "the cells that were filled are not those that were reserved: {self:?}"
         );
+        self.leave_waypoints(first_word);
         self.store_first(first_word);
         let (order, base, end) = (self.order, self.base, self.end());
         // From here on the place is everybody's, and must not become void.
@@ -158,6 +160,33 @@ impl<'a, M> Reservation<'a, M> {
         complete && numbered == need.records() && position == need.bytes()
     }
 
+    /// Remembers where the cells lie, before anybody looks for them.
+    #[inline]
+    fn leave_waypoints(&mut self, first_word: Word) {
+        if Waypoints::is_due(self.position, self.position + self.need.bytes()) {
+            self.leave_due_waypoints(first_word);
+        }
+    }
+
+    #[cold]
+    fn leave_due_waypoints(&mut self, first_word: Word) {
+        let (start, mut next) = (self.position, self.base);
+        // SAFETY: alive until the place is published, and `self` is borrowed
+        // for as long as we use it.
+        let segment = unsafe { self.segment.as_ref() };
+        let (mut position, mut word) = (0, first_word);
+        loop {
+            next.0 += u64::from(word.is_numbered());
+            segment.leave_waypoint(start + position, word, next);
+            position += word.cell_bytes();
+            let cells = self.bytes_mut();
+            match cells.get(position..).and_then(<[u8]>::first_chunk) {
+                Some(bits) => word = Word::from_bits(u64::from_le_bytes(*bits)),
+                None => return,
+            }
+        }
+    }
+
     fn store_first(&mut self, word: Word) {
         // SAFETY: reserved and not yet published, as in `bytes_mut`; cells
         // begin at multiples of 8.
@@ -182,6 +211,7 @@ impl<'a, M> Reservation<'a, M> {
                 .copy_from_slice(&word.to_bits().to_le_bytes());
         }
         if let Some((_, word)) = first {
+            self.leave_waypoints(word);
             self.store_first(word);
         }
     }

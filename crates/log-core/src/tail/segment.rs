@@ -4,15 +4,17 @@
 use std::fmt;
 
 use super::head::Head;
+use super::waypoints::{Waypoint, Waypoints};
 use crate::sync::{Arc, AtomicU64, Ordering};
-use crate::{Lsn, Region};
+use crate::{Lsn, Region, Word};
 
-/// Where a sealed segment ends.
+/// A place between two cells, as where a sealed segment ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentEnd {
-    /// One past its last record: the base of its successor.
+    /// One past the last record before it: at the end, the base of the
+    /// segment's successor.
     pub lsn: Lsn,
-    /// One past its last cell, in bytes from the start of the region.
+    /// One past the last cell, in bytes from the start of the region.
     pub position: usize,
 }
 
@@ -86,6 +88,7 @@ pub struct Segment<M> {
     first_position: usize,
     /// The head when it was sealed; all zeros while it is open.
     sealed: AtomicU64,
+    waypoints: Waypoints,
     meta: M,
 }
 
@@ -99,6 +102,7 @@ impl<M> Segment<M> {
     ) -> Self {
         Self {
             id,
+            waypoints: Waypoints::new(region.len_bytes()),
             region,
             base,
             first_position,
@@ -152,6 +156,50 @@ impl<M> Segment<M> {
             lsn: Lsn(self.base.0 + u64::from(head.records())),
             position: self.region.len_bytes() - head.room_bytes(),
         }
+    }
+
+    /// A place from which the way to `lsn`, which is published, is short.
+    pub(super) fn place_before(&self, lsn: Lsn) -> SegmentEnd {
+        let records = lsn.distance_from(self.base).unwrap_or_default();
+        let waypoint = self.waypoints.floor(records as u32);
+        waypoint.map_or(
+            SegmentEnd {
+                lsn: self.base,
+                position: self.first_position,
+            },
+            |waypoint| self.place_of(waypoint),
+        )
+    }
+
+    fn place_of(&self, waypoint: Waypoint) -> SegmentEnd {
+        SegmentEnd {
+            lsn: Lsn(self.base.0 + u64::from(waypoint.records)),
+            position: waypoint.position,
+        }
+    }
+
+    /// Remembers where the cell at `from` leads, which begins with `word`, if a
+    /// walk should be able to begin near it. `next` is the number of the next
+    /// record.
+    #[inline]
+    pub(super) fn leave_waypoint(&self, from: usize, word: Word, next: Lsn) {
+        let to = from + word.cell_bytes();
+        if Waypoints::is_due(from, to) {
+            // Of a record, and what belongs to it is in front of it.
+            let position = if word.is_numbered() { to } else { from };
+            let records = (next.0 - self.base.0) as u32;
+            self.waypoints
+                .leave(from, to, Waypoint { records, position });
+        }
+    }
+
+    /// Places between records, ascending, at distances of some 4 KiB: from
+    /// which to look for a record, in a copy of the region too. Some may be
+    /// missing, and those beyond [`end`](Self::end) count for nothing.
+    pub fn waypoints(&self) -> impl Iterator<Item = SegmentEnd> {
+        self.waypoints
+            .iter()
+            .map(|waypoint| self.place_of(waypoint))
     }
 
     /// Takes the region back, to be used again, if nobody else holds the

@@ -9,6 +9,7 @@
 //!   reads that go to the mapped files where they can.
 //! - [`Reader`] reads beside a running writer, takes no lock and writes
 //!   nothing.
+//! - [`Follower`] goes along with a log that another process is writing.
 //!
 //! What is promised: a durable record is found at any moment, also while its
 //! segment changes from the active one to a mapped one (`INV-M1`); a record
@@ -48,6 +49,7 @@
 mod options;
 mod store;
 
+mod follow;
 mod reader;
 mod records;
 mod verify;
@@ -64,6 +66,7 @@ mod map;
 mod segment;
 mod sync;
 
+pub use follow::{FollowError, Follower};
 pub use index::IndexFault;
 pub use options::StoreOptions;
 pub use reader::Reader;

@@ -1,4 +1,4 @@
-//! Maps a sealed segment file. All `unsafe` code of this crate is here.
+//! Maps segment files. All `unsafe` code of this crate is here.
 //!
 //! A mapping is shared memory with whoever can write to the file, so it is
 //! sound only as long as nobody does. What makes it so:
@@ -16,12 +16,14 @@
 //! it, and goes away with the last of them: not with the segment, the catalog
 //! or the log (`INV-M5`). Unlinking the file does not disturb it.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use log_wal::storage::open_held;
-use memmap2::MmapOptions;
+use memmap2::{MmapOptions, MmapRaw};
 
 /// Why a file could not be mapped.
 #[derive(Debug)]
@@ -48,8 +50,7 @@ pub(crate) fn map_sealed(path: &Path, len_bytes: u64) -> Result<Bytes, MapError>
     if found_bytes < len_bytes {
         return Err(MapError::Short { found_bytes });
     }
-    let len = usize::try_from(len_bytes)
-        .map_err(|_| io::Error::new(io::ErrorKind::OutOfMemory, "larger than the address space"))?;
+    let len = usize::try_from(len_bytes).map_err(too_long)?;
     // SAFETY: the mapped bytes must not change while the mapping lives.
     // - By us they do not: the file is sealed, and held by the mapping, so
     //   that nobody uses it again (INV-M2).
@@ -61,6 +62,96 @@ pub(crate) fn map_sealed(path: &Path, len_bytes: u64) -> Result<Bytes, MapError>
     // - it does, by the length that was checked on this very handle.
     let map = unsafe { MmapOptions::new().len(len).map(&file) }?;
     Ok(Bytes::from_owner(map))
+}
+
+/// Bytes of the words that a [`LiveMap`] is read by.
+const WORD_BYTES: usize = size_of::<u64>();
+
+/// A segment file, mapped read-only while somebody may be writing to it.
+///
+/// There is no reference to its bytes, because they can change at any moment.
+/// They are read word by word, atomically, into memory of the reader's own, and
+/// only what is checked there counts.
+#[derive(Debug)]
+pub(crate) struct LiveMap {
+    memory: MmapRaw,
+    /// As much as may be read, a multiple of [`WORD_BYTES`].
+    len_bytes: usize,
+}
+
+impl LiveMap {
+    /// Maps a segment file that is [held](open_held), as long as it is now. The
+    /// mapping goes on holding it, and shows what is written to it later.
+    ///
+    /// Who may cut the file must leave everything in front of its seal.
+    pub(crate) fn new(file: &File) -> io::Result<Self> {
+        let len_bytes = usize::try_from(file.metadata()?.len()).map_err(too_long)?;
+        let memory = MmapOptions::new().len(len_bytes).map_raw_read_only(file)?;
+        Ok(Self {
+            memory,
+            len_bytes: len_bytes / WORD_BYTES * WORD_BYTES,
+        })
+    }
+
+    /// How many bytes can be read.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.len_bytes
+    }
+
+    /// The word at `position`, a multiple of eight bytes, and the right to see
+    /// what was written before it was stored. `None` beyond the end.
+    #[inline]
+    pub(crate) fn load(&self, position: usize) -> Option<u64> {
+        let bits = self.word(position)?.load(Ordering::Relaxed);
+        // Acquire, by a fence because memory that cannot be written may be
+        // loaded from relaxed only. Pairs with the Release in log-core's
+        // `Region::store_word`, in this process or another: who sees the word
+        // sees the cell. Where frames come by `pwrite` nothing pairs, and the
+        // checksum says whether all of the frame is there.
+        fence(Ordering::Acquire);
+        Some(u64::from_le(bits))
+    }
+
+    /// Appends the bytes of `from..to`, multiples of eight bytes, to `copy`;
+    /// no more than there are.
+    pub(crate) fn copy(&self, from: usize, to: usize, copy: &mut BytesMut) {
+        copy.reserve(to.saturating_sub(from));
+        for position in (from..to).step_by(WORD_BYTES) {
+            let Some(word) = self.word(position) else {
+                return;
+            };
+            // Relaxed: ordered behind the `load` of the words that say how much
+            // there is to copy. In memory order, as the bytes lie in the file.
+            copy.put_slice(&u64::from_le(word.load(Ordering::Relaxed)).to_le_bytes());
+        }
+    }
+
+    #[inline]
+    fn word(&self, position: usize) -> Option<&AtomicU64> {
+        let behind = position.checked_add(WORD_BYTES)?;
+        if behind > self.len_bytes || !position.is_multiple_of(WORD_BYTES) {
+            return None;
+        }
+        // SAFETY: inside the mapping by the bounds above.
+        let word = unsafe { self.memory.as_mut_ptr().add(position) };
+        // SAFETY:
+        // - aligned: a mapping begins at a page, and `position` is checked;
+        // - valid for as long as the mapping, which `self` owns and lends: the
+        //   file had these bytes when it was mapped, and is not cut in front
+        //   of its seal, behind which nobody reads (see `new`);
+        // - loaded from only, and relaxed: the memory cannot be written;
+        // - no racing plain access in this process: a writer here has another
+        //   mapping of the same file, and stores the words that others read
+        //   early atomically; what it stores plainly is read behind those
+        //   words. Old bytes of an earlier use of the file may be read while
+        //   they are overwritten; such a copy fails its checksum. The file is
+        //   held, so that nobody uses it again.
+        Some(unsafe { AtomicU64::from_ptr(word.cast()) })
+    }
+}
+
+fn too_long(_: std::num::TryFromIntError) -> io::Error {
+    io::Error::new(io::ErrorKind::OutOfMemory, "larger than the address space")
 }
 
 #[cfg(test)]

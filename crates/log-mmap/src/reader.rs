@@ -1,13 +1,14 @@
 //! Reading a log beside its writer, or without one.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use log_wal::{
     Lsn, OpenError, OpenReport, ReadError, Record, SealedSegment, SegmentInfo, WalReader,
 };
 
 use crate::catalog::{Catalog, Sealed};
+use crate::follow::Follower;
 use crate::options::INDEX_INTERVAL_BYTES_DEFAULT;
 use crate::records::{Records, Source, Way};
 use crate::segment::IndexPolicy;
@@ -18,8 +19,8 @@ use crate::verify::{self, VerifyReport};
 /// Takes no lock and writes nothing, not even an index: it works beside a
 /// running writer and on a read-only medium. Index files are used where they
 /// are valid, and built in memory where not. Shows a prefix of the log: what
-/// was handed to the operating system when it was opened; open another one to
-/// see more.
+/// was handed to the operating system when it was opened. To see more, open
+/// another one, or [`follow`](Self::follow) the log.
 ///
 /// All methods take `&self` and may be called by any number of threads.
 ///
@@ -41,6 +42,7 @@ use crate::verify::{self, VerifyReport};
 /// ```
 #[derive(Debug)]
 pub struct Reader {
+    directory: PathBuf,
     wal: WalReader,
     catalog: Catalog,
 }
@@ -54,13 +56,18 @@ impl Reader {
     ///
     /// See [`OpenError`]; [`OpenError::NoLog`] if there is none.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let wal = WalReader::open(directory)?;
+        let directory = directory.as_ref().to_path_buf();
+        let wal = WalReader::open(&directory)?;
         let policy = IndexPolicy {
             interval_bytes: INDEX_INTERVAL_BYTES_DEFAULT,
             saves: false,
         };
         let catalog = Catalog::new(wal.first_lsn(), &wal, policy);
-        Ok(Self { wal, catalog })
+        Ok(Self {
+            directory,
+            wal,
+            catalog,
+        })
     }
 
     /// What opening found.
@@ -121,6 +128,17 @@ impl Reader {
     #[must_use]
     pub fn range(&self, lsns: Range<Lsn>) -> Records<'_> {
         Records::new(self, lsns.start, lsns.end)
+    }
+
+    /// Follows the log from record `lsn` on, as its writer goes on: see
+    /// [`Follower`]. From [`next_lsn`](Self::next_lsn) on it goes on where this
+    /// reader ends.
+    ///
+    /// # Errors
+    ///
+    /// See [`Follower::open`].
+    pub fn follow(&self, lsn: Lsn) -> Result<Follower, OpenError> {
+        Follower::open(&self.directory, lsn)
     }
 
     /// Checks every frame of every segment, and holds every index file against

@@ -25,6 +25,9 @@ mod header;
 mod name;
 
 pub use codec::Codec;
+/// The first word of a frame, and how far the frame has come.
+pub use log_core::{CellState, Word};
+
 pub use frame::{Frame, FrameFault, FrameKey, FrameKind, MARK_BYTES, SEAL_BYTES};
 pub use header::{FORMAT_VERSION, HEADER_BYTES, Header, HeaderFault, Predecessor};
 pub use name::SegmentName;

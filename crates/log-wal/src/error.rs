@@ -244,6 +244,14 @@ pub enum CommitError {
         source: Arc<io::Error>,
     },
 
+    /// The log was closed, or was truncated and goes on under new futures, while
+    /// this one waited. What was appended is as far as it was.
+    #[error("{}: the log was closed", path.display())]
+    Closed {
+        /// The log's directory.
+        path: PathBuf,
+    },
+
     /// A write or a sync failed, now or earlier. After a failed sync the page
     /// cache may claim a success that never happened, so this log acknowledges
     /// nothing any more (`INV-W6`). Reads go on. Reopen it to find out what

@@ -13,19 +13,30 @@
 //! So a leader first waits, for a moment, for as many as the last group had. A
 //! lone caller, whose last group was of one, never waits.
 //!
+//! A *task* (a future that is polled) waits in the same list as a thread, with
+//! a waker instead of a parked thread. It is never handed the lead, because
+//! nobody knows when it will be polled again: where no thread waits the lead
+//! falls free, every task is woken, and the first poll takes it. So a task that
+//! is dropped, or never polled again, holds nobody up. A task that finds nobody
+//! at work stands back once, so that the others of its executor come along. Or
+//! there are *committers*, threads that lead for the tasks: then no poll does
+//! any work.
+//!
 //! Promises `INV-W1` (what was acknowledged as durable is) and `INV-W6` (after
 //! a failed write or sync nothing is acknowledged again). Borrows the callers'
 //! threads and has none of its own.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use log_core::Lsn;
 
 use crate::error::CommitError;
 use crate::options::Level;
+use crate::sync::{
+    Arc, AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering, Thread, current, lock, park,
+    park_timeout,
+};
 
 /// How long a leader waits for the callers of the last group to come back, at
 /// most: about as long as a sync takes on a fast device, so that it can lose
@@ -42,33 +53,79 @@ struct State {
     last_group: usize,
     /// The leader, while it waits for callers.
     gathering: Option<Thread>,
+    /// How many committers there are, and those of them that sleep.
+    committers: usize,
+    idle: Vec<Thread>,
     /// The failure after which nothing is acknowledged.
     poison: Option<CommitError>,
 }
 
 /// A caller that sleeps.
 #[derive(Debug)]
-struct Waiter {
+pub(crate) struct Waiter {
     /// What it waits for.
     end: Lsn,
     level: Level,
-    thread: Thread,
+    sleeper: Sleeper,
     /// What it was woken for: one of the constants below.
     call: AtomicU8,
 }
+
+/// Where a task keeps its waiter between polls.
+pub(crate) type Place = Option<Arc<Waiter>>;
+
+#[derive(Debug)]
+enum Sleeper {
+    Thread(Thread),
+    Task(Mutex<Task>),
+}
+
+#[derive(Debug)]
+struct Task {
+    /// Of the latest poll; `None` once it was used.
+    waker: Option<Waker>,
+    /// Why the work that it waited for was not done.
+    failure: Option<CommitError>,
+}
+
+/// The end that is waited for where a leader cannot tell whether it is reached,
+/// because who waits has a condition of its own. A task that does looks after
+/// every turn; a thread gets the lead in the end.
+pub(crate) const OWN_JUDGEMENT: Lsn = Lsn(u64::MAX);
 
 const ASLEEP: u8 = 0;
 const LOOK_AGAIN: u8 = 1;
 const LEAD: u8 = 2;
 
 impl Waiter {
-    fn new(end: Lsn, level: Level) -> Arc<Self> {
+    fn new(end: Lsn, level: Level, sleeper: Sleeper) -> Arc<Self> {
         Arc::new(Self {
             end,
             level,
-            thread: thread::current(),
+            sleeper,
             call: AtomicU8::new(ASLEEP),
         })
+    }
+
+    fn thread(end: Lsn, level: Level) -> Arc<Self> {
+        Self::new(end, level, Sleeper::Thread(current()))
+    }
+
+    fn task(end: Lsn, level: Level, waker: &Waker) -> Arc<Self> {
+        let task = Task {
+            waker: Some(waker.clone()),
+            failure: None,
+        };
+        Self::new(end, level, Sleeper::Task(Mutex::new(task)))
+    }
+
+    fn is_task(&self) -> bool {
+        matches!(self.sleeper, Sleeper::Task(_))
+    }
+
+    fn is_asleep(&self) -> bool {
+        // Acquire pairs with the Release in `wake`.
+        self.call.load(Ordering::Acquire) == ASLEEP
     }
 
     /// Sleeps until called; what for.
@@ -77,15 +134,51 @@ impl Waiter {
             // Acquire pairs with the Release in `wake`.
             match self.call.load(Ordering::Acquire) {
                 // A park may end without a reason.
-                ASLEEP => thread::park(),
+                ASLEEP => park(),
                 call => return call,
             }
         }
     }
 
+    /// Asks for `waker` to be used from now on.
+    fn be_woken_by(&self, waker: &Waker) {
+        if let Sleeper::Task(task) = &self.sleeper {
+            lock(task).waker = Some(waker.clone());
+        }
+    }
+
+    fn failure(&self) -> Option<CommitError> {
+        match &self.sleeper {
+            Sleeper::Task(task) => lock(task).failure.take(),
+            Sleeper::Thread(_) => None,
+        }
+    }
+
+    fn fail(&self, failure: CommitError) {
+        if let Sleeper::Task(task) = &self.sleeper {
+            lock(task).failure = Some(failure);
+        }
+        self.wake(LOOK_AGAIN);
+    }
+
     fn wake(&self, call: u8) {
+        // Release pairs with the Acquire in `sleep` and `is_asleep`.
         self.call.store(call, Ordering::Release);
-        self.thread.unpark();
+        self.nudge();
+    }
+
+    /// Wakes it without a call, to look around.
+    fn nudge(&self) {
+        match &self.sleeper {
+            Sleeper::Thread(thread) => thread.unpark(),
+            Sleeper::Task(task) => {
+                let waker = lock(task).waker.take();
+                // Without the lock: it may poll at once.
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+        }
     }
 }
 
@@ -98,15 +191,17 @@ pub(crate) struct Group {
 }
 
 impl State {
-    fn join(&mut self, end: Lsn, level: Level) -> Arc<Waiter> {
-        let waiter = Waiter::new(end, level);
-        self.waiters.push(Arc::clone(&waiter));
+    fn join(&mut self, waiter: &Arc<Waiter>) {
+        self.waiters.push(Arc::clone(waiter));
         if self.is_complete()
             && let Some(leader) = self.gathering.take()
         {
             leader.unpark();
         }
-        waiter
+    }
+
+    fn leave(&mut self, waiter: &Arc<Waiter>) {
+        self.waiters.retain(|other| !Arc::ptr_eq(other, waiter));
     }
 
     /// The level that the leader and those who wait need.
@@ -119,6 +214,13 @@ impl State {
     /// had.
     fn is_complete(&self) -> bool {
         self.waiters.len() + 1 >= self.last_group
+    }
+
+    /// The committer that is to be woken, if a task has nobody who works for
+    /// it.
+    fn committer_to_call(&mut self) -> Option<Thread> {
+        let is_needed = !self.led && self.waiters.iter().any(|waiter| waiter.is_task());
+        is_needed.then(|| self.idle.pop()).flatten()
     }
 }
 
@@ -136,6 +238,14 @@ impl Group {
             Some(poison) => Err(poison.clone()),
             None => Ok(()),
         }
+    }
+
+    /// From now on nothing is acknowledged. Only for the leader, which tells
+    /// everyone who waits when it is done.
+    pub(crate) fn poison(&self, poison: CommitError) {
+        let mut state = self.state();
+        self.poisoned.store(true, Ordering::Relaxed);
+        state.poison = Some(poison);
     }
 
     /// Returns when `reached` says that `end` is passed at `level`. Does
@@ -157,7 +267,8 @@ impl Group {
                 return Ok(());
             }
             let leads = if state.led {
-                let waiter = state.join(end, level);
+                let waiter = Waiter::thread(end, level);
+                state.join(&waiter);
                 drop(state);
                 waiter.sleep() == LEAD
             } else {
@@ -166,10 +277,139 @@ impl Group {
                 true
             };
             if leads {
-                self.lead(level, &reached, &mut work)?;
+                self.lead(level, &reached, &mut work, Gathers::Yes)?;
             }
         }
         Ok(())
+    }
+
+    /// The same for a task. `place` is where it keeps its place in the list
+    /// between polls; who drops that [leaves](Self::leave) first.
+    pub(crate) fn poll_commit(
+        &self,
+        place: &mut Place,
+        context: &Context<'_>,
+        (end, level): (Lsn, Level),
+        reached: impl Fn(Level) -> Lsn,
+        mut work: impl FnMut(Level) -> Result<(), CommitError>,
+    ) -> Poll<Result<(), CommitError>> {
+        loop {
+            if let Some(waiter) = place {
+                // Before the look, so that no wake-up falls in between.
+                waiter.be_woken_by(context.waker());
+                if !waiter.is_asleep() {
+                    let failure = waiter.failure();
+                    *place = None;
+                    if let Some(failure) = failure {
+                        return Poll::Ready(Err(failure));
+                    }
+                }
+            }
+            if reached(level) >= end {
+                self.leave(place);
+                return Poll::Ready(Ok(()));
+            }
+            let mut state = self.state();
+            if let Some(poison) = state.poison.clone() {
+                drop(state);
+                self.leave(place);
+                return Poll::Ready(Err(poison));
+            }
+            // Under the lock, where a leader that was done since has been.
+            if reached(level) >= end {
+                drop(state);
+                self.leave(place);
+                return Poll::Ready(Ok(()));
+            }
+            let Some(waiter) = place.as_ref().filter(|waiter| waiter.is_asleep()) else {
+                let waiter = Waiter::task(end, level, context.waker());
+                state.join(&waiter);
+                *place = Some(waiter);
+                let committer = state.committer_to_call();
+                let is_mine = !state.led && state.committers == 0;
+                drop(state);
+                if let Some(committer) = committer {
+                    committer.unpark();
+                }
+                if is_mine {
+                    // Stands back once.
+                    context.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            };
+            if state.led || state.committers > 0 {
+                return Poll::Pending;
+            }
+            state.led = true;
+            state.leave(waiter);
+            drop(state);
+            *place = None;
+            // Those that it could wait for may need this very thread.
+            if let Err(failure) = self.lead(level, &reached, &mut work, Gathers::No) {
+                return Poll::Ready(Err(failure));
+            }
+        }
+    }
+
+    /// Gives up a task's place.
+    pub(crate) fn leave(&self, place: &mut Place) {
+        // Who was called is in the list no more.
+        if let Some(waiter) = place.take()
+            && waiter.is_asleep()
+        {
+            self.state().leave(&waiter);
+        }
+    }
+
+    pub(crate) fn add_committer(&self) {
+        self.state().committers += 1;
+    }
+
+    /// With the last one gone, tasks look after themselves.
+    pub(crate) fn remove_committer(&self) {
+        let mut state = self.state();
+        state.committers -= 1;
+        let tasks = if state.committers == 0 {
+            tasks_of(&state.waiters)
+        } else {
+            Vec::new()
+        };
+        drop(state);
+        tasks.iter().for_each(|task| task.nudge());
+    }
+
+    /// A committer's turn: leads if a task has nobody who works for it, and
+    /// waits for that to happen at most for `timeout`. Whether it did.
+    pub(crate) fn lead_for_tasks(
+        &self,
+        timeout: Duration,
+        reached: impl Fn(Level) -> Lsn,
+        mut work: impl FnMut(Level) -> Result<(), CommitError>,
+    ) -> Result<bool, CommitError> {
+        for is_last in [false, true] {
+            let mut state = self.state();
+            if let Some(poison) = &state.poison {
+                return Err(poison.clone());
+            }
+            if !state.led && state.waiters.iter().any(|waiter| waiter.is_task()) {
+                state.led = true;
+                drop(state);
+                let lowest = Level::Written;
+                return self
+                    .lead(lowest, &reached, &mut work, Gathers::Yes)
+                    .map(|()| true);
+            }
+            if is_last {
+                break;
+            }
+            let this = current();
+            let id = this.id();
+            state.idle.push(this);
+            drop(state);
+            park_timeout(timeout);
+            self.state().idle.retain(|other| other.id() != id);
+        }
+        Ok(false)
     }
 
     /// Does `work` once, at the next turn.
@@ -179,7 +419,7 @@ impl Group {
     ) -> Result<(), CommitError> {
         let done = std::cell::Cell::new(false);
         let reached = |_| if done.get() { Lsn(u64::MAX) } else { Lsn::ZERO };
-        self.commit(Lsn(u64::MAX), Level::Durable, reached, |_| {
+        self.commit(OWN_JUDGEMENT, Level::Durable, reached, |_| {
             work()?;
             done.set(true);
             Ok(())
@@ -192,17 +432,27 @@ impl Group {
         own_level: Level,
         reached: &R,
         work: &mut impl FnMut(Level) -> Result<(), CommitError>,
+        gathers: Gathers,
     ) -> Result<(), CommitError> {
-        let leadership = Leadership {
+        let mut leadership = Leadership {
             group: self,
             reached,
+            failure: None,
         };
-        let level = self.gather(own_level);
+        let level = match gathers {
+            Gathers::Yes => self.gather(own_level),
+            Gathers::No => self.state().needed(own_level),
+        };
         let result = work(level);
-        if let Err(poison @ CommitError::Poisoned { .. }) = &result {
-            tracing::error!(error = %poison, "the log acknowledges nothing any more");
-            self.poisoned.store(true, Ordering::Relaxed);
-            self.state().poison = Some(poison.clone());
+        match &result {
+            Err(poison @ CommitError::Poisoned { .. }) => {
+                tracing::error!(error = %poison, "the log acknowledges nothing any more");
+                self.poison(poison.clone());
+            }
+            // Threads try for themselves. A task that waits for a committer
+            // has no other way to hear of it.
+            Err(full @ CommitError::StorageFull { .. }) => leadership.failure = Some(full.clone()),
+            _ => {}
         }
         drop(leadership);
         result
@@ -214,11 +464,11 @@ impl Group {
         let mut state = self.state();
         // Handing frames to the system takes less time than the wait.
         if state.needed(own_level) == Level::Durable && !state.is_complete() {
-            state.gathering = Some(thread::current());
+            state.gathering = Some(current());
             drop(state);
             // Unparked by the last one to come. Waking up for no reason, or for
             // another one's, only makes the group smaller.
-            thread::park_timeout(GATHER_MAX);
+            park_timeout(GATHER_MAX);
             state = self.state();
             state.gathering = None;
         }
@@ -226,8 +476,20 @@ impl Group {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn tasks_of(waiters: &[Arc<Waiter>]) -> Vec<Arc<Waiter>> {
+    let tasks = waiters.iter().filter(|waiter| waiter.is_task());
+    tasks.cloned().collect()
+}
+
+/// Whether a leader waits for the callers of the last group.
+#[derive(Clone, Copy, Debug)]
+enum Gathers {
+    Yes,
+    No,
 }
 
 /// Held by the leader; hands over when it is dropped, also when a panic
@@ -235,6 +497,8 @@ impl Group {
 struct Leadership<'a, R: Fn(Level) -> Lsn> {
     group: &'a Group,
     reached: &'a R,
+    /// What the tasks that were not served are told.
+    failure: Option<CommitError>,
 }
 
 impl<R: Fn(Level) -> Lsn> Drop for Leadership<'_, R> {
@@ -242,25 +506,50 @@ impl<R: Fn(Level) -> Lsn> Drop for Leadership<'_, R> {
         let mut state = self.group.state();
         let poisoned = state.poison.is_some();
         let waiters = std::mem::take(&mut state.waiters);
-        let (done, mut rest): (Vec<_>, Vec<_>) = waiters
+        let (done, rest): (Vec<_>, Vec<_>) = waiters
             .into_iter()
             .partition(|waiter| poisoned || (self.reached)(waiter.level) >= waiter.end);
-        let next = (!rest.is_empty()).then(|| rest.remove(0));
+        let (failed, rest): (Vec<_>, Vec<_>) = rest
+            .into_iter()
+            .partition(|waiter| self.failure.is_some() && waiter.is_task());
+        let (unsure, mut rest): (Vec<_>, Vec<_>) = rest
+            .into_iter()
+            .partition(|waiter| waiter.end == OWN_JUDGEMENT && waiter.is_task());
+        let next = rest.iter().position(|waiter| !waiter.is_task());
+        let next = next.map(|index| rest.remove(index));
         state.led = next.is_some();
         state.last_group = done.len() + 1;
         state.waiters = rest;
+        let committers = match poisoned {
+            true => std::mem::take(&mut state.idle),
+            false => state.committer_to_call().into_iter().collect(),
+        };
+        let free = match state.led || state.committers > 0 {
+            true => Vec::new(),
+            false => tasks_of(&state.waiters),
+        };
         drop(state);
         // The next leader first: it can begin while the others wake up.
         if let Some(next) = next {
             next.wake(LEAD);
         }
-        for waiter in done {
+        committers.iter().for_each(Thread::unpark);
+        for waiter in done.into_iter().chain(unsure) {
             waiter.wake(LOOK_AGAIN);
         }
+        for task in failed {
+            if let Some(failure) = &self.failure {
+                task.fail(failure.clone());
+            }
+        }
+        free.iter().for_each(|task| task.nudge());
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, log_loom))]
+mod loom_models;
+
+#[cfg(all(test, not(log_loom)))]
 mod tests {
     use super::*;
     use std::cell::Cell;

@@ -18,6 +18,7 @@ use crate::open_files::{OpenFile, Wanted};
 use crate::record::{Record, RecordRef};
 use crate::segment::SegmentMeta;
 use crate::shared::Shared;
+use crate::sync;
 
 /// Reads records in order.
 ///
@@ -239,7 +240,7 @@ struct Hot {
     read: usize,
     /// The number of the next record in `frames`.
     next: Lsn,
-    meta_of: Option<Arc<Segment<SegmentMeta>>>,
+    meta_of: Option<sync::Arc<Segment<SegmentMeta>>>,
 }
 
 impl Hot {
@@ -276,7 +277,7 @@ impl Hot {
 
     fn take(&mut self, span: Span<SegmentMeta>) {
         self.next = span.base();
-        self.meta_of = Some(Arc::clone(span.segment()));
+        self.meta_of = Some(sync::Arc::clone(span.segment()));
         self.frames = Bytes::from_owner(span);
         self.read = 0;
     }

@@ -59,6 +59,8 @@ mod regions;
 mod segment;
 mod segment_file;
 mod shared;
+mod sync;
+mod tasks;
 
 mod recovery;
 mod start;
@@ -91,4 +93,5 @@ pub use report::{
     Watermarks,
 };
 pub use storage::{FileStorage, MemStorage, Storage};
+pub use tasks::{Append, Commit, Committer};
 pub use wal::Wal;

@@ -4,12 +4,13 @@
 //! region that was used before costs none. A region comes back only when no
 //! reader holds it any more (`INV-C4`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use log_core::{Region, Segment};
 
 use crate::format::region_bytes;
 use crate::segment::SegmentMeta;
+use crate::sync::Arc;
 
 /// How many retired segments are kept for their memory. One is in use while
 /// the other waits, in normal operation.
@@ -43,7 +44,7 @@ impl Regions {
             if !SegmentMeta::fits(retired[index].capacity_bytes(), capacity_bytes) {
                 continue;
             }
-            match retired.remove(index).into_region() {
+            match Segment::into_region(retired.remove(index)) {
                 Ok(region) => return Some(region),
                 Err(held) => retired.insert(index, held),
             }

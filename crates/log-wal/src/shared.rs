@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::disk::{Disk, Progress};
 use crate::error::{AppendError, CommitError, ReadError, TruncateError};
 use crate::format::{FIRST_POSITION, Header, MARK_BYTES, Predecessor, SEAL_BYTES};
-use crate::group::Group;
+use crate::group::{Group, OWN_JUDGEMENT};
 use crate::open_files::{OpenFile, OpenFiles, Wanted};
 use crate::options::{Level, WalOptions};
 use crate::regions::Regions;
@@ -182,18 +182,42 @@ impl Shared {
 
     /// Acknowledges nothing any more, because the files have moved on.
     pub(crate) fn give_up(&self, error: &TruncateError) {
-        let poison = || CommitError::Poisoned {
+        // Nobody leads a group that was retired.
+        self.group.poison(CommitError::Poisoned {
             path: self.storage.path(""),
             action: "go on in",
             first_unsure: self.progress.durable_end.get(),
             source: Arc::new(io::Error::other(error.to_string())),
-        };
-        // Fails by what it is told to fail with.
-        let _poisoned = self.group.exclusively(|| Err(poison()));
+        });
     }
 
-    /// Makes everything durable, and says so in a mark.
+    /// Makes everything durable, says so in a mark, and touches no file ever
+    /// after: the futures that are left learn that the log is closed.
     pub(crate) fn close(&self) -> Result<(), CommitError> {
+        if let Err(CommitError::Closed { .. }) = self.group.check() {
+            return Ok(());
+        }
+        let finished = self.finish();
+        // Fails only if the log is poisoned, and then nobody leads any more.
+        let _closed = self.group.exclusively(|| {
+            self.retire();
+            Ok(())
+        });
+        finished
+    }
+
+    fn closed(&self) -> CommitError {
+        CommitError::Closed {
+            path: self.storage.path(""),
+        }
+    }
+
+    /// For when another takes the files over. Only for the group's leader.
+    pub(crate) fn retire(&self) {
+        self.group.poison(self.closed());
+    }
+
+    fn finish(&self) -> Result<(), CommitError> {
         self.commit(Lsn(u64::MAX), Level::Durable)?;
         self.group.check()?;
         let Some(durable_end) = self.marks.take_due(self.progress.durable_end.get()) else {
@@ -317,14 +341,20 @@ impl Shared {
     /// Keeps memory bounded: when too many full segments wait for the disk, so
     /// does the append that needs another one.
     fn wait_for_backlog(&self) -> Result<(), CommitError> {
+        let work = |level| self.advance(level);
+        let reached = |_| self.room_reached();
+        self.group
+            .commit(OWN_JUDGEMENT, Level::Written, reached, work)
+    }
+
+    /// The end of everything if memory has room for another segment, else that
+    /// of nothing.
+    pub(crate) fn room_reached(&self) -> Lsn {
         // Counted in segments, because one may have no record.
-        let reached = |_| match self.tail.segment_count() {
+        match self.tail.segment_count() {
             waiting if waiting > self.options.backlog_segments_max => Lsn::ZERO,
             _ => Lsn(u64::MAX),
-        };
-        let work = |level| self.advance(level);
-        self.group
-            .commit(Lsn(u64::MAX), Level::Written, reached, work)
+        }
     }
 
     /// The number of the first record that the log still has.

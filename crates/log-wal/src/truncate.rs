@@ -35,7 +35,12 @@ impl Shared {
         // What stays must be durable before a header says that it is there.
         self.commit(next, Level::Durable)?;
         let predecessor = self.cut_at(end)?;
-        self.group.exclusively(|| self.begin_after(predecessor))?;
+        self.group.exclusively(|| {
+            self.begin_after(predecessor)?;
+            // Futures of this log must not write to files that are not its own.
+            self.retire();
+            Ok(())
+        })?;
         let storage = self.storage.clone();
         let examined = examine(storage.as_ref(), Verify::Tail);
         let reopened = examined.and_then(|found| start(storage, self.options.clone(), found));

@@ -22,6 +22,7 @@ use crate::segment::SegmentMeta;
 use crate::shared::Shared;
 use crate::start::{lock, start};
 use crate::storage::{FileStorage, Storage};
+use crate::tasks::{Append, Commit, Committer};
 
 /// A write-ahead log, open for writing.
 ///
@@ -297,6 +298,67 @@ impl Wal {
         self.shared.commit(end, level)
     }
 
+    /// The same as [`commit`](Self::commit), as a future that needs no runtime
+    /// and does not borrow the log: see [`Commit`].
+    ///
+    /// While there is a [`committer`](Self::committer), polling it touches
+    /// memory only. Without one, a poll that finds nobody at work stands back
+    /// once, so that other tasks come along, and then does the work itself: it
+    /// blocks for a write or a sync, for all of them.
+    pub fn commit_async(&self, end: Lsn, level: Level) -> Commit {
+        Commit::new(Arc::clone(&self.shared), end, level)
+    }
+
+    /// Appends `payload` when first polled, and resolves when it has reached
+    /// `level`: see [`Append`], also for what dropping it means.
+    ///
+    /// Polling it blocks as for [`commit_async`](Self::commit_async). If too
+    /// many full segments wait for the disk, it waits for room without blocking
+    /// before it appends; a poll can be held up by a thread that waits for room
+    /// in an [`append`](Self::append) at the same moment, and, where segments
+    /// lie in memory that the storage provides, by a rotation.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use log_wal::{Level, Wal};
+    ///
+    /// # fn block_on<F: Future>(future: F) -> F::Output {
+    /// #     struct Unpark(std::thread::Thread);
+    /// #     impl std::task::Wake for Unpark {
+    /// #         fn wake(self: std::sync::Arc<Self>) {
+    /// #             self.0.unpark();
+    /// #         }
+    /// #     }
+    /// #     let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    /// #     let mut future = std::pin::pin!(future);
+    /// #     loop {
+    /// #         match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+    /// #             std::task::Poll::Ready(output) => return output,
+    /// #             std::task::Poll::Pending => std::thread::park(),
+    /// #         }
+    /// #     }
+    /// # }
+    /// # let directory = tempfile::tempdir()?;
+    /// let wal = Wal::open(directory.path())?;
+    /// let append = wal.append_async(b"from a task", Level::Durable);
+    /// let lsn = block_on(append)?;
+    /// assert!(wal.watermarks().durable_end > lsn);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn append_async<P: Payload>(&self, payload: P, level: Level) -> Append<P> {
+        Append::new(Arc::clone(&self.shared), payload, level)
+    }
+
+    /// Promises that a thread will work for futures, so that no poll of theirs
+    /// has to: see [`Committer`].
+    ///
+    /// It belongs to the log as it is now: after
+    /// [`truncate_after`](Self::truncate_after) make another.
+    #[must_use]
+    pub fn committer(&self) -> Committer {
+        Committer::new(Arc::clone(&self.shared))
+    }
+
     /// Hands everything published so far to the operating system: it survives
     /// the death of this process. Returns the end of what does.
     ///
@@ -362,7 +424,8 @@ impl Wal {
     /// or none of the discarded ones, for good (`INV-W8`). Blocks for several
     /// syncs, and for reading one segment.
     ///
-    /// Needs the log to itself. Iterators that were made before show the log as
+    /// Needs the log to itself. Futures and committers that were made before end
+    /// with [`CommitError::Closed`]. Iterators that were made before show the log as
     /// it was, and may fail where it was discarded. [`stats`](Self::stats) begin
     /// anew.
     ///
@@ -548,7 +611,8 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// See [`CommitError`]. The log is closed all the same.
+    /// See [`CommitError`]. The log is closed all the same: futures that still
+    /// wait end with [`CommitError::Closed`].
     pub fn close(self) -> Result<(), CommitError> {
         // Dropping it closes again, and finds nothing left to do.
         self.shared.close()

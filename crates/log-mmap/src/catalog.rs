@@ -17,7 +17,9 @@ use log_wal::{Lsn, ReadError, SealedSegment, Wal};
 
 use crate::current::Current;
 use crate::directory::Directory;
-use crate::segment::{IndexPolicy, Mapped, Segment, Walk};
+use crate::envelope::{Record, Timestamp};
+use crate::segment::{IndexPolicy, Mapped, Segment};
+use crate::walk::Walk;
 
 /// How many segments are mapped at most. One in 64 of the mappings that Linux
 /// allows a process (`vm.max_map_count`, 65530): records that are held, and
@@ -145,6 +147,62 @@ impl Catalog {
         };
         let walk = mapped.walk_from(lsn);
         Some(walk.map_or_else(|| self.walk_by_a_new_index(&mapped, lsn), Ok))
+    }
+
+    /// Record `lsn`, or `None` for a number that was given up; `None` if it is
+    /// in no segment.
+    #[expect(clippy::option_option, reason = "not here, or known to be none")]
+    pub(crate) fn record(&self, lsn: Lsn) -> Option<Option<Result<Record, ReadError>>> {
+        let mapped = match self.find(lsn)? {
+            Ok(mapped) => mapped,
+            Err(error) => return Some(Some(Err(error))),
+        };
+        Some(match mapped.record(lsn) {
+            Some(record) => record,
+            None => self.record_by_a_new_index(&mapped, lsn),
+        })
+    }
+
+    #[cold]
+    fn record_by_a_new_index(
+        &self,
+        mapped: &Mapped,
+        lsn: Lsn,
+    ) -> Option<Result<Record, ReadError>> {
+        match self.walk_by_a_new_index(mapped, lsn) {
+            // It may be a number without a record.
+            Ok(mut walk) => walk
+                .step()
+                .filter(|record| !matches!(record, Ok(record) if record.lsn() != lsn)),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The first segment that ends behind record `from` and may have a record
+    /// at or after `moment`.
+    pub(crate) fn first_reaching(&self, moment: Timestamp, from: Lsn) -> Option<Arc<Segment>> {
+        self.current.look(|version| {
+            let mut segments = version.directory.from(from);
+            segments.find(|segment| segment.may_reach(moment)).cloned()
+        })
+    }
+
+    /// The number of the first record at or after `moment` in `segment`.
+    pub(crate) fn at_or_after(
+        &self,
+        moment: Timestamp,
+        segment: &Arc<Segment>,
+    ) -> Result<Option<Lsn>, ReadError> {
+        // What its time index says is often enough, and needs no mapping.
+        if !segment.knows_greatest() && segment.load_times().is_ok() && !segment.may_reach(moment) {
+            return Ok(None);
+        }
+        self.map(segment)?.at_or_after(moment, self.policy)
+    }
+
+    /// Where the sealed segments end.
+    pub(crate) fn end(&self) -> Lsn {
+        self.current.look(|version| version.directory.end())
     }
 
     #[cold]

@@ -7,8 +7,10 @@
 //! Knows bytes and frames; refuses to know files, indexes and the catalog.
 
 use bytes::Bytes;
-use log_wal::Lsn;
 use log_wal::format::{FIRST_POSITION, Frame, FrameFault, FrameKey};
+use log_wal::{Lsn, ReadError};
+
+use crate::envelope::Record;
 
 /// Frames begin at multiples of this many bytes.
 pub(crate) const FRAME_ALIGN_BYTES: u64 = 8;
@@ -135,10 +137,12 @@ impl Frames {
         None
     }
 
-    /// The payload of a frame of this segment, shared: it keeps the mapping.
+    /// The record in a frame of this segment, shared: it keeps the mapping.
     #[inline]
-    pub(crate) fn payload(&self, frame: &Frame<'_>) -> Bytes {
-        self.bytes.slice_ref(frame.payload)
+    pub(crate) fn record(&self, lsn: Lsn, frame: &Frame<'_>) -> Result<Record, ReadError> {
+        let codec = frame.codec();
+        let bytes = self.bytes.slice_ref(frame.payload);
+        Record::from_parts(lsn, codec, bytes).map_err(|fault| fault.of_record(lsn, codec))
     }
 }
 
@@ -205,7 +209,8 @@ mod tests {
                 FrameKind::Record,
                 "not the mark that carries its number"
             );
-            assert_eq!(frames.payload(&frame), *payload);
+            let record = frames.record(lsn, &frame).unwrap();
+            assert_eq!(record.payload(), *payload);
         }
         assert_eq!(frames.skip_to(frames.first(), Lsn(104)), None, "the end");
     }

@@ -16,7 +16,7 @@ use crate::segment::Segment;
 
 /// What stands in place of `.log` in the names of a segment's index files,
 /// finished and unfinished.
-const SUFFIXES: [&str; 2] = [".index", ".index.new"];
+const SUFFIXES: [&str; 4] = [".index", ".index.new", ".timeindex", ".timeindex.new"];
 
 /// Removes the index files of segments that are no part of the log any more.
 pub(crate) fn remove_indexes<'a>(gone: impl IntoIterator<Item = &'a Segment>) {

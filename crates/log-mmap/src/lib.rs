@@ -49,6 +49,10 @@
 mod options;
 mod store;
 
+mod envelope;
+
+mod backward;
+mod by_time;
 mod follow;
 mod reader;
 mod records;
@@ -65,12 +69,14 @@ mod leftovers;
 mod map;
 mod segment;
 mod sync;
+mod walk;
 
+pub use envelope::{EnvelopeFault, Headers, NewRecord, Record, Timestamp};
 pub use follow::{FollowError, Follower};
 pub use index::IndexFault;
 pub use options::StoreOptions;
 pub use reader::Reader;
-pub use records::Records;
+pub use records::{Records, Slice};
 pub use store::Store;
 pub use verify::{IndexCheck, IndexState, VerifyReport};
 
@@ -79,6 +85,6 @@ pub use log_wal::{Iter, MemStorage, Storage, Wal};
 
 // The words of the layer beneath that must travel up; API.md lists them.
 pub use log_wal::{
-    AppendError, CommitError, Damage, Level, Lsn, OpenError, OpenReport, ReadError, Record,
-    SegmentInfo, SegmentState, Stats, TailState, TruncateError, Verify, WalOptions, Watermarks,
+    AppendError, CommitError, Damage, Level, Lsn, OpenError, OpenReport, ReadError, SegmentInfo,
+    SegmentState, Stats, TailState, TruncateError, Verify, WalOptions, Watermarks,
 };

@@ -2,17 +2,18 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use log_wal::{
-    Lsn, OpenError, OpenReport, ReadError, Record, SealedSegment, SegmentInfo, WalReader,
-};
+use log_wal::{Lsn, OpenError, OpenReport, ReadError, SealedSegment, SegmentInfo, WalReader};
 
+use crate::by_time::{self, Recent};
 use crate::catalog::{Catalog, Sealed};
+use crate::envelope::{Record, Timestamp};
 use crate::follow::Follower;
 use crate::options::INDEX_INTERVAL_BYTES_DEFAULT;
-use crate::records::{Records, Source, Way};
+use crate::records::{Records, Slice, Source, Way};
 use crate::segment::IndexPolicy;
-use crate::verify::{self, VerifyReport};
+use crate::verify::VerifyReport;
 
 /// A record log, open for reading only.
 ///
@@ -108,8 +109,38 @@ impl Reader {
     /// [`ReadError::Truncated`] in front of the first record, and see
     /// [`ReadError`].
     pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
-        let behind = Lsn(lsn.0.saturating_add(1));
-        self.range(lsn..behind).next().transpose()
+        match self.catalog.record(lsn) {
+            Some(record) => record.transpose(),
+            None => {
+                let behind = Lsn(lsn.0.saturating_add(1));
+                self.range(lsn..behind).next().transpose()
+            }
+        }
+    }
+
+    /// The records from `lsn` on, at most `limit`, see
+    /// [`Store::read_slice`](crate::Store::read_slice).
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read), about the first record.
+    pub fn read_slice(
+        &self,
+        lsn: Lsn,
+        limit: impl Into<Option<usize>>,
+    ) -> Result<Slice, ReadError> {
+        Slice::read(self, lsn, limit.into())
+    }
+
+    /// The number of the first record whose timestamp is at or after `moment`,
+    /// see [`Store::lsn_at_or_after`](crate::Store::lsn_at_or_after). Looks at
+    /// all of the newest segment each time.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]: what is damaged may be the record that was asked for.
+    pub fn lsn_at_or_after(&self, moment: Timestamp) -> Result<Option<Lsn>, ReadError> {
+        by_time::at_or_after(self, &self.catalog, &Recent::default(), moment)
     }
 
     /// Reads from the first record of the log.
@@ -148,8 +179,7 @@ impl Reader {
     #[must_use]
     pub fn verify(&self) -> VerifyReport {
         let segments = self.catalog.segments_from(Lsn::ZERO);
-        let indexes = segments.iter().map(|segment| verify::check_index(segment));
-        VerifyReport::new(self.wal.verify(), indexes.collect())
+        VerifyReport::new(self.wal.verify(), segments.iter().map(Arc::as_ref))
     }
 }
 
@@ -167,6 +197,10 @@ impl Sealed for WalReader {
 }
 
 impl Source for Reader {
+    fn first(&self) -> Lsn {
+        self.first_lsn()
+    }
+
     fn end(&self) -> Lsn {
         self.next_lsn()
     }

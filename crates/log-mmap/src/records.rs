@@ -1,11 +1,17 @@
-//! Reading in order, across mapped segments and what is still in memory.
+//! Reading in order, forwards and backwards, across mapped segments and what is
+//! still in memory.
 
-use log_wal::{Iter, Lsn, ReadError, Record};
+use log_wal::{Iter, Lsn, ReadError};
 
-use crate::segment::Walk;
+use crate::backward::Backward;
+use crate::envelope::Record;
+use crate::walk::Walk;
 
 /// Where records can be looked up.
 pub(crate) trait Source: std::fmt::Debug + Send + Sync {
+    /// The number of the first record that there is.
+    fn first(&self) -> Lsn;
+
     /// One past the last record that can be read now.
     fn end(&self) -> Lsn;
 
@@ -33,6 +39,11 @@ pub(crate) enum Way {
 /// In front of the first record there is one [`ReadError::Truncated`], and then
 /// it goes on at the first. Any other error is the last item; to go on behind
 /// it, ask for another iterator from there.
+///
+/// It can be read from the back too, `range(..).rev()`: the first call for that
+/// settles where the end is, for both directions. A step back costs little more
+/// than a step forward: what lies in front of a record is found by the index,
+/// several records at a time. Going back, [`ReadError::Truncated`] comes last.
 #[derive(Debug)]
 pub struct Records<'a> {
     source: &'a dyn Source,
@@ -41,6 +52,8 @@ pub struct Records<'a> {
     /// Stops in front of this.
     end: Lsn,
     state: State,
+    /// What was read ahead of a step back.
+    backward: Option<Backward>,
 }
 
 #[derive(Debug)]
@@ -59,7 +72,14 @@ impl<'a> Records<'a> {
             next: first,
             end,
             state: State::Seeking,
+            backward: None,
         }
+    }
+
+    /// The number of the next record; after an error, of the one that could not
+    /// be read.
+    pub(crate) fn next_lsn(&self) -> Lsn {
+        self.next
     }
 
     /// The next record that there is; `None` at the end.
@@ -69,10 +89,15 @@ impl<'a> Records<'a> {
             match &mut self.state {
                 State::Failed => return Ok(None),
                 State::Seeking => {}
-                State::On(way) => match way.step() {
-                    Some(record) => return record.map(Some),
-                    None => self.next = self.next.max(way.next_lsn()),
-                },
+                State::On(way) => {
+                    let step = way.step();
+                    if !matches!(step, Some(Ok(_))) {
+                        self.next = self.next.max(way.next_lsn());
+                    }
+                    if let Some(record) = step {
+                        return record.map(Some);
+                    }
+                }
             }
             let is_at_end = self.next >= self.end.min(self.source.end());
             // There are only numbers without a record if a way that was just
@@ -90,7 +115,7 @@ impl Way {
     fn step(&mut self) -> Option<Result<Record, ReadError>> {
         match self {
             Self::Cold(walk) => walk.step(),
-            Self::Live(iter) => iter.next(),
+            Self::Live(iter) => Some(iter.next()?.and_then(Record::try_from)),
         }
     }
 
@@ -122,12 +147,79 @@ impl Iterator for Records<'_> {
             }
             Err(error) => {
                 self.state = State::Failed;
-                if let ReadError::Truncated { first, .. } = &error {
-                    self.next = *first;
-                    self.state = State::Seeking;
+                match &error {
+                    ReadError::Truncated { first, .. } => {
+                        self.next = *first;
+                        self.state = State::Seeking;
+                    }
+                    // The one record that it is about.
+                    ReadError::Undecodable { lsn, .. } => self.next = *lsn,
+                    _ => {}
                 }
                 Some(Err(error))
             }
         }
+    }
+}
+
+impl DoubleEndedIterator for Records<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        if matches!(self.state, State::Failed) {
+            return None;
+        }
+        let source = self.source;
+        let end = self.end;
+        let backward = self
+            .backward
+            .get_or_insert_with(|| Backward::from(end.min(source.end())));
+        let found = backward.step(source, self.next);
+        self.end = backward.end();
+        if matches!(found, Some(Err(_))) {
+            self.state = State::Failed;
+        }
+        found
+    }
+}
+
+/// Some records, and where to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// In order, each the next that there is.
+    pub records: Vec<Record>,
+    /// Where to read on: behind the last of `records`, or the end of the log if
+    /// they reach to it.
+    pub next_lsn: Lsn,
+}
+
+impl Slice {
+    /// The records from `lsn` on, at most `limit`.
+    pub(crate) fn read(
+        source: &dyn Source,
+        lsn: Lsn,
+        limit: Option<usize>,
+    ) -> Result<Self, ReadError> {
+        let end = source.end();
+        let mut records = Records::new(source, lsn, end);
+        let mut slice = Self {
+            records: Vec::new(),
+            // In front of `lsn`, if the log ends there.
+            next_lsn: lsn.min(end),
+        };
+        while limit.is_none_or(|limit| slice.records.len() < limit) {
+            match records.next() {
+                Some(Ok(record)) => {
+                    slice.records.push(record);
+                    slice.next_lsn = records.next_lsn();
+                }
+                Some(Err(error)) if slice.records.is_empty() => return Err(error),
+                // Whoever goes on there meets it.
+                Some(Err(_)) => break,
+                None => {
+                    slice.next_lsn = end;
+                    break;
+                }
+            }
+        }
+        Ok(slice)
     }
 }

@@ -8,15 +8,17 @@
 //! not found is damage of the segment itself.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
-use log_wal::format::{FrameKind, SegmentName};
-use log_wal::{Damage, Lsn, ReadError, Record, SealedSegment};
+use log_wal::format::{Frame, FrameKind, SegmentName};
+use log_wal::{Damage, Lsn, ReadError, SealedSegment};
 
+use crate::envelope::{Record, Timestamp};
 use crate::frames::{Frames, Place};
-use crate::index::{self, Index, IndexFault};
+use crate::index::{self, Index, IndexFault, Times, timestamp_of};
 use crate::map::{MapError, map_sealed};
 use crate::sync::{Mutex, lock};
+use crate::walk::Walk;
 
 /// How indexes are made.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct Segment {
     /// Its mapping, for as long as anybody has it. Locked while it is made, so
     /// that it is made once; readers find it in the catalog.
     mapped: Mutex<Weak<Mapped>>,
+    /// The greatest timestamp in it, once somebody had to know.
+    greatest: OnceLock<Option<Timestamp>>,
 }
 
 /// A segment's frames in memory, and its index.
@@ -44,6 +48,8 @@ pub(crate) struct Mapped {
     frames: Frames,
     index: Index,
     origin: Origin,
+    /// The index by time, once somebody has asked for a moment.
+    times: Mutex<Option<(Arc<Times>, Origin)>>,
 }
 
 /// Where an index came from.
@@ -58,6 +64,7 @@ impl Segment {
         Self {
             sealed,
             mapped: Mutex::new(Weak::new()),
+            greatest: OnceLock::new(),
         }
     }
 
@@ -100,9 +107,10 @@ impl Segment {
                 frames,
                 index,
                 origin: Origin::File,
+                times: Mutex::new(None),
             },
             Err(fault) => {
-                self.note_rebuild(fault);
+                note_rebuild(&self.index_path(), fault);
                 self.build(frames, policy)
             }
         };
@@ -126,36 +134,59 @@ impl Segment {
     }
 
     fn build(self: &Arc<Self>, frames: Frames, policy: IndexPolicy) -> Mapped {
-        let built = index::build(&frames, policy.interval_bytes);
-        if policy.saves && built.is_whole {
-            self.save(&built.index);
-        }
+        let built = self.build_both(&frames, policy);
         Mapped {
             segment: Arc::clone(self),
             frames,
             index: built.index,
             origin: Origin::Segment,
+            times: Mutex::new(Some((Arc::new(built.times), Origin::Segment))),
         }
     }
 
-    fn save(&self, index: &Index) {
-        if let Err(error) = index::save(index, &self.sealed) {
-            let path = self.index_path();
-            tracing::warn!(path = %path.display(), %error, "no index file; lookups after the next opening will be slower at first");
+    /// Builds both indexes, which takes one pass over the segment, and saves
+    /// them if they are to be saved.
+    fn build_both(&self, frames: &Frames, policy: IndexPolicy) -> index::Built {
+        let built = index::build(frames, policy.interval_bytes);
+        _ = self.greatest.set(built.times.greatest());
+        if policy.saves && built.is_whole {
+            let saved = index::save(&built.index, &self.sealed)
+                .and_then(|()| index::save_times(&built.times, &self.sealed));
+            if let Err(error) = saved {
+                let path = self.index_path();
+                tracing::warn!(path = %path.display(), %error, "no index file; lookups after the next opening will be slower at first");
+            }
         }
-    }
-
-    fn note_rebuild(&self, fault: IndexFault) {
-        let path = self.index_path();
-        match fault {
-            IndexFault::Missing => tracing::debug!(path = %path.display(), "building the index"),
-            _ => tracing::warn!(path = %path.display(), %fault, "building the index again"),
-        }
+        built
     }
 
     /// Where its index lies.
     pub(crate) fn index_path(&self) -> PathBuf {
         index::path_beside(&self.sealed.path)
+    }
+
+    /// Where its time index lies.
+    pub(crate) fn times_path(&self) -> PathBuf {
+        index::times_path_beside(&self.sealed.path)
+    }
+
+    /// Its time index, from the file.
+    pub(crate) fn load_times(&self) -> Result<Times, IndexFault> {
+        let times = index::load_times(&self.sealed)?;
+        _ = self.greatest.set(times.greatest());
+        Ok(times)
+    }
+
+    /// Whether its greatest timestamp is known.
+    pub(crate) fn knows_greatest(&self) -> bool {
+        self.greatest.get().is_some()
+    }
+
+    /// Whether it may have a record at or after `moment`, as far as that is
+    /// known without reading anything.
+    pub(crate) fn may_reach(&self, moment: Timestamp) -> bool {
+        let known = self.greatest.get();
+        known.is_none_or(|greatest| *greatest >= Some(moment))
     }
 
     /// Its index, from the file.
@@ -190,16 +221,26 @@ impl Mapped {
         &self.segment
     }
 
+    pub(crate) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
     /// A walk from record `lsn` on, which is in this segment; `None` if the
     /// index does not lead there.
     #[inline]
     pub(crate) fn walk_from(self: &Arc<Self>, lsn: Lsn) -> Option<Walk> {
-        let place = self.find(lsn)?;
-        Some(Walk {
-            mapped: Arc::clone(self),
-            place,
-            is_checked: true,
-        })
+        let (place, _) = self.find(lsn)?;
+        Some(Walk::new(Arc::clone(self), place))
+    }
+
+    /// Record `lsn`, which is in this segment, or `None` for a number that was
+    /// given up; `None` if the index does not lead there.
+    #[inline]
+    #[expect(clippy::option_option, reason = "not found, or found to be none")]
+    pub(crate) fn record(&self, lsn: Lsn) -> Option<Option<Result<Record, ReadError>>> {
+        let (_, frame) = self.find(lsn)?;
+        let is_record = frame.kind == FrameKind::Record;
+        Some(is_record.then(|| self.frames.record(lsn, &frame)))
     }
 
     /// The same mapping with an index that was built and not loaded, for when
@@ -232,11 +273,26 @@ impl Mapped {
         self.segment.damaged(self.fault_before(lsn))
     }
 
-    /// Where the frame of record `lsn` lies; it has passed its checksum.
+    /// No whole frame of the record at `place` lies there.
+    #[cold]
+    pub(crate) fn damaged(&self, place: Place) -> ReadError {
+        self.segment.damaged(place)
+    }
+
+    /// The frame of record `lsn`, and where it lies; it has passed its
+    /// checksum.
     #[inline]
-    fn find(&self, lsn: Lsn) -> Option<Place> {
+    fn find(&self, lsn: Lsn) -> Option<(Place, Frame<'_>)> {
+        // Where it lies if all of the interval are as long as one another, as
+        // records often are: that saves walking from one to the next.
+        if let Some(place) = self.index.guess(lsn)
+            && let Ok(frame) = self.frames.at(place)
+            && frame.word.is_numbered()
+        {
+            return Some((place, frame));
+        }
         let place = self.frames.skip_to(self.start_for(lsn), lsn)?;
-        self.frames.at(place).is_ok().then_some(place)
+        Some((place, self.frames.at(place).ok()?))
     }
 
     #[inline]
@@ -253,45 +309,70 @@ impl Mapped {
         }
         place
     }
-}
 
-/// A walk over the records of a segment, in order, each checked. Holds the
-/// mapping.
-#[derive(Debug)]
-pub(crate) struct Walk {
-    mapped: Arc<Mapped>,
-    place: Place,
-    /// Whether the frame at `place` has been checked already.
-    is_checked: bool,
-}
-
-impl Walk {
-    /// The next record; `None` at the end of the segment. After an error the
-    /// walk stays where it is.
-    #[inline]
-    pub(crate) fn step(&mut self) -> Option<Result<Record, ReadError>> {
-        let frames = &self.mapped.frames;
-        while self.place != frames.end() {
-            let frame = if self.is_checked {
-                frames.at_unchecked(self.place)
-            } else {
-                frames.at(self.place)
-            };
-            let Ok(frame) = frame else {
-                return Some(Err(self.mapped.segment.damaged(self.place)));
-            };
-            let lsn = self.place.lsn;
-            self.place = self.place.behind(&frame);
-            self.is_checked = false;
-            if frame.kind == FrameKind::Record {
-                return Some(Ok(Record::new(lsn, frames.payload(&frame))));
-            }
+    /// The number of the first record at or after `moment`; `None` if it has
+    /// none.
+    pub(crate) fn at_or_after(
+        &self,
+        moment: Timestamp,
+        policy: IndexPolicy,
+    ) -> Result<Option<Lsn>, ReadError> {
+        let (times, origin) = self.times(policy);
+        let found = self.walk_to(moment, &times);
+        if origin == Origin::Segment || matches!(found, Ok(Some(_))) {
+            return found;
         }
-        None
+        // It is not there, or the way there is not: the file is to blame, or
+        // the segment is damaged.
+        let times = self.build_times(policy);
+        self.walk_to(moment, &times)
     }
 
-    /// The number of the next record, or the end of the segment.
-    pub(crate) fn next_lsn(&self) -> Lsn {
-        self.place.lsn
+    fn walk_to(&self, moment: Timestamp, times: &Times) -> Result<Option<Lsn>, ReadError> {
+        if times.greatest() < Some(moment) {
+            return Ok(None);
+        }
+        let first = self.frames.first();
+        let mut place = times.before(moment).unwrap_or(first);
+        while place != self.frames.end() {
+            let frame = self.frames.at(place).map_err(|_| self.damaged(place))?;
+            if timestamp_of(&frame) >= Some(moment) {
+                return Ok(Some(place.lsn));
+            }
+            place = place.behind(&frame);
+        }
+        Ok(None)
+    }
+
+    /// The index by time, loaded or built if nobody has asked for it yet.
+    fn times(&self, policy: IndexPolicy) -> (Arc<Times>, Origin) {
+        let mut slot = lock(&self.times);
+        let times = slot.get_or_insert_with(|| match self.segment.load_times() {
+            Ok(times) => (Arc::new(times), Origin::File),
+            Err(fault) => {
+                note_rebuild(&self.segment.times_path(), fault);
+                let built = self.segment.build_both(&self.frames, policy);
+                (Arc::new(built.times), Origin::Segment)
+            }
+        });
+        times.clone()
+    }
+
+    #[cold]
+    fn build_times(&self, policy: IndexPolicy) -> Arc<Times> {
+        let mut slot = lock(&self.times);
+        let path = self.segment.times_path();
+        tracing::warn!(path = %path.display(), "a lookup by time failed; building the index again");
+        let built = self.segment.build_both(&self.frames, policy);
+        let times = Arc::new(built.times);
+        *slot = Some((Arc::clone(&times), Origin::Segment));
+        times
+    }
+}
+
+fn note_rebuild(path: &Path, fault: IndexFault) {
+    match fault {
+        IndexFault::Missing => tracing::debug!(path = %path.display(), "building the index"),
+        _ => tracing::warn!(path = %path.display(), %fault, "building the index again"),
     }
 }

@@ -10,15 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use log_wal::{
-    AppendError, CommitError, Level, Lsn, OpenError, OpenReport, ReadError, Record, SegmentInfo,
-    Stats, TruncateError, Wal, Watermarks,
+    AppendError, CommitError, Level, Lsn, OpenError, OpenReport, ReadError, SegmentInfo, Stats,
+    TruncateError, Wal, Watermarks,
 };
 
+use crate::by_time::{self, Recent};
 use crate::catalog::Catalog;
+use crate::envelope::{NewRecord, Record, Timestamp};
 use crate::hand_over::{self, Whereabouts};
 use crate::leftovers;
 use crate::options::StoreOptions;
-use crate::records::{Records, Source, Way};
+use crate::records::{Records, Slice, Source, Way};
 use crate::segment::IndexPolicy;
 
 /// A record log, open for writing, whose sealed segments are mapped.
@@ -35,6 +37,7 @@ pub struct Store {
     /// How far segments have been indexed as they were sealed. Locked while
     /// that is done.
     indexed: Mutex<Indexed>,
+    recent: Recent,
 }
 
 /// How far segments have been indexed as they were sealed.
@@ -83,6 +86,7 @@ impl Store {
             indexed: Mutex::new(Indexed::all_of(&wal)),
             wal,
             catalog,
+            recent: Recent::default(),
         })
     }
 
@@ -129,6 +133,27 @@ impl Store {
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<(Lsn, R), AppendError> {
         self.wal.append_in_place(payload_bytes, fill)
+    }
+
+    /// Appends a record with a timestamp, a key or whatever else it carries,
+    /// otherwise as [`append`](Self::append) does.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; the record was not appended. What it carries counts
+    /// for how long it may be.
+    pub fn append_record(&self, record: &NewRecord<'_>) -> Result<Lsn, AppendError> {
+        self.wal.append_payload(record)
+    }
+
+    /// Appends such records, visible, and recovered, all or none. Blocks as
+    /// [`append`](Self::append) does.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; none was appended.
+    pub fn append_records(&self, records: &[NewRecord<'_>]) -> Result<Range<Lsn>, AppendError> {
+        self.wal.append_batch(records)
     }
 
     /// Waits until every record below `end` that is published now has reached
@@ -285,6 +310,7 @@ impl Store {
         let truncated = self.wal.truncate_after(end);
         let gone = self.catalog.reload(self.wal.first_lsn(), &self.wal);
         leftovers::remove_indexes(gone.iter().map(Arc::as_ref));
+        self.recent = Recent::default();
         let indexed = Indexed::all_of(&self.wal);
         *self
             .indexed
@@ -305,8 +331,60 @@ impl Store {
     /// [`ReadError::Truncated`] in front of the first record, and see
     /// [`ReadError`].
     pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
-        let behind = Lsn(lsn.0.saturating_add(1));
-        self.range(lsn..behind).next().transpose()
+        match self.catalog.record(lsn) {
+            Some(record) => record.transpose(),
+            None => {
+                let behind = Lsn(lsn.0.saturating_add(1));
+                self.range(lsn..behind).next().transpose()
+            }
+        }
+    }
+
+    /// The records from `lsn` on, at most `limit`, and where to read on. Ends
+    /// early in front of a record that cannot be read, which the next call is
+    /// told about. At or beyond the end of the log there are none, and one
+    /// reads on at the end.
+    ///
+    /// ```
+    /// use log_mmap::{Lsn, Store, StoreOptions};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let store = Store::open(directory.path(), StoreOptions::default())?;
+    /// store.append_batch(&[b"one", b"two", b"three"])?;
+    /// let slice = store.read_slice(Lsn(0), 2)?;
+    /// assert_eq!((slice.records.len(), slice.next_lsn), (2, Lsn(2)));
+    /// let rest = store.read_slice(slice.next_lsn, None)?;
+    /// assert_eq!((rest.records.len(), rest.next_lsn), (1, Lsn(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read), about the first record.
+    pub fn read_slice(
+        &self,
+        lsn: Lsn,
+        limit: impl Into<Option<usize>>,
+    ) -> Result<Slice, ReadError> {
+        Slice::read(self, lsn, limit.into())
+    }
+
+    /// The number of the first record whose timestamp is at or after `moment`;
+    /// `None` if there is none. Timestamps need not ascend: of the records
+    /// behind it, some may be earlier. Records without a timestamp are passed
+    /// over.
+    ///
+    /// Sealed segments are found by their time indexes; of the records behind
+    /// them, each is looked at once, and then a few.
+    ///
+    /// Blocks as [`read`](Self::read) does.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]: what is damaged may be the record that was asked for.
+    pub fn lsn_at_or_after(&self, moment: Timestamp) -> Result<Option<Lsn>, ReadError> {
+        self.catalog.refresh(&self.wal);
+        by_time::at_or_after(self, &self.catalog, &self.recent, moment)
     }
 
     /// Reads from the first record of the log.
@@ -384,6 +462,10 @@ impl Store {
 }
 
 impl Source for Store {
+    fn first(&self) -> Lsn {
+        self.first_lsn()
+    }
+
     fn end(&self) -> Lsn {
         self.next_lsn()
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use log_wal::Damage;
 
-use crate::index::{self, IndexFault};
+use crate::index::{self, Built, IndexFault};
 use crate::segment::Segment;
 
 /// What a check of every frame and every index found.
@@ -21,16 +21,23 @@ pub struct VerifyReport {
     pub damage: Vec<Damage>,
     /// The index of each sealed segment, ascending.
     pub indexes: Vec<IndexCheck>,
+    /// The time index of each.
+    pub time_indexes: Vec<IndexCheck>,
 }
 
 impl VerifyReport {
-    pub(crate) fn new(frames: log_wal::VerifyReport, indexes: Vec<IndexCheck>) -> Self {
+    pub(crate) fn new<'a>(
+        frames: log_wal::VerifyReport,
+        segments: impl Iterator<Item = &'a Segment>,
+    ) -> Self {
+        let (indexes, time_indexes) = segments.map(check_indexes).unzip();
         Self {
             segments: frames.segments,
             records: frames.records,
             payload_bytes: frames.payload_bytes,
             damage: frames.damage,
             indexes,
+            time_indexes,
         }
     }
 
@@ -80,28 +87,60 @@ impl fmt::Display for IndexState {
     }
 }
 
-/// Holds the index file of a segment against the segment.
-pub(crate) fn check_index(segment: &Segment) -> IndexCheck {
-    IndexCheck {
+/// Holds the index files of a segment against the segment: by number, by time.
+fn check_indexes(segment: &Segment) -> (IndexCheck, IndexCheck) {
+    let (index, times) = (segment.load_index(), segment.load_times());
+    let mut truth = Truth {
+        segment,
+        built: None,
+    };
+    let index = IndexCheck {
         path: segment.index_path(),
-        state: index_state(segment),
+        state: state(index.as_ref(), |index| {
+            let built = truth.at(index.interval_bytes())?;
+            Some((built.index == *index, index.len()))
+        }),
+    };
+    let times = IndexCheck {
+        path: segment.times_path(),
+        state: state(times.as_ref(), |times| {
+            let built = truth.at(times.interval_bytes())?;
+            Some((built.times == *times, times.len()))
+        }),
+    };
+    (index, times)
+}
+
+/// What the segment says, read no oftener than necessary.
+struct Truth<'a> {
+    segment: &'a Segment,
+    built: Option<(u32, Built)>,
+}
+
+impl Truth<'_> {
+    /// Its indexes with this interval, if it has no damage.
+    fn at(&mut self, interval_bytes: u32) -> Option<&Built> {
+        if !matches!(&self.built, Some((interval, _)) if *interval == interval_bytes) {
+            let frames = self.segment.frames().ok()?;
+            self.built = Some((interval_bytes, index::build(&frames, interval_bytes)));
+        }
+        let (_, built) = self.built.as_ref()?;
+        built.is_whole.then_some(built)
     }
 }
 
-fn index_state(segment: &Segment) -> IndexState {
-    let index = match segment.load_index() {
-        Ok(index) => index,
-        Err(fault) => return IndexState::Unusable(fault),
-    };
-    let Ok(frames) = segment.frames() else {
-        return IndexState::SegmentDamaged;
-    };
-    let built = index::build(&frames, index.interval_bytes());
-    match (built.is_whole, built.index == index) {
-        (false, _) => IndexState::SegmentDamaged,
-        (true, true) => IndexState::Sound {
-            entries: index.len(),
+/// `compare` says whether an index is right and how many entries it has, if
+/// there is something to hold it against.
+fn state<T>(
+    loaded: Result<&T, &IndexFault>,
+    compare: impl FnOnce(&T) -> Option<(bool, usize)>,
+) -> IndexState {
+    match loaded {
+        Err(fault) => IndexState::Unusable(*fault),
+        Ok(loaded) => match compare(loaded) {
+            Some((true, entries)) => IndexState::Sound { entries },
+            Some((false, _)) => IndexState::Contradicting,
+            None => IndexState::SegmentDamaged,
         },
-        (true, false) => IndexState::Contradicting,
     }
 }

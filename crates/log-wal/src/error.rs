@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use log_core::Lsn;
 
+use crate::format::Codec;
 use crate::recovery::{DAMAGED_FRAME, Row};
 
 /// Why a log could not be opened. Nothing on disk was changed.
@@ -316,6 +317,19 @@ pub enum ReadError {
     /// The bytes on disk are not what was written.
     #[error(transparent)]
     Damaged(#[from] Damage),
+
+    /// The record is as it was written, and the layer that was asked for it
+    /// cannot take it apart: a newer version, or something else, wrote it. Use
+    /// a newer build, or read its bytes from the write-ahead log.
+    #[error("record {lsn} (codec {codec}) is whole, and cannot be understood: {reason}")]
+    Undecodable {
+        /// The record.
+        lsn: Lsn,
+        /// What it says that its bytes are.
+        codec: Codec,
+        /// What is wrong with them.
+        reason: &'static str,
+    },
 
     /// The operating system refused. Reading again may succeed.
     #[error("{}: cannot read at byte {position}: {source}", path.display())]

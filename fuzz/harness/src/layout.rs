@@ -77,7 +77,7 @@ impl Word {
     /// Whether there are such frames.
     fn is_known(self) -> bool {
         match (self.state, self.kind) {
-            (2, ..0x80) | (3, 0) => true,
+            (2, ..=0x7F) | (3, 0) => true,
             (2, 0x81 | 0x82) => self.payload_bytes == 8,
             _ => false,
         }

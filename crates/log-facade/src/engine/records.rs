@@ -64,7 +64,7 @@ fn next_below(iter: &mut Iter, end: Lsn) -> Option<Result<Record, ReadError>> {
     if iter.next_lsn() >= end {
         return None;
     }
-    let record = iter.next()?;
+    let record = iter.next()?.and_then(Record::try_from);
     // A number without a record was passed over, and the end with it.
     match record {
         Ok(record) if record.lsn() >= end => None,

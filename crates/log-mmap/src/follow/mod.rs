@@ -17,7 +17,9 @@ mod live;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use log_wal::{Damage, Lsn, OpenError, ReadError, Record};
+use log_wal::{Damage, Lsn, OpenError, ReadError};
+
+use crate::envelope::Record;
 
 use chain::{Chain, Found, Next, TRIES, unreadable};
 use live::{Fetched, LiveSegment};
@@ -42,7 +44,8 @@ pub enum FollowError {
     /// The next record was dropped, or is damaged, or cannot be read.
     ///
     /// After [`ReadError::Truncated`] the follower goes on at the first record
-    /// that the log still has. After the others it stays where it is.
+    /// that the log still has, after [`ReadError::Undecodable`] behind that
+    /// record. After the others it stays where it is.
     #[error(transparent)]
     Read(#[from] ReadError),
 
@@ -170,7 +173,7 @@ impl Follower {
 
     /// The first record behind those that were skipped, or shown before.
     #[inline]
-    fn show(&mut self, record: Record) -> Result<Option<Record>, FollowError> {
+    fn show(&mut self, record: log_wal::Record) -> Result<Option<Record>, FollowError> {
         let base = self.segment.header.base;
         if self.next < base {
             // The log was asked for a record that is in front of it. This one
@@ -179,7 +182,7 @@ impl Follower {
         }
         self.next = Lsn(record.lsn().0.saturating_add(1));
         self.has_shown = true;
-        Ok(Some(record))
+        Ok(Some(Record::try_from(record)?))
     }
 
     /// The next record, waiting for it at most for `timeout`; `None` if it did

@@ -1,12 +1,17 @@
-//! Makes an index by one pass over its segment, which checks every frame.
+//! Makes both indexes by one pass over their segment, which checks every frame.
 
-use super::{Entry, Index};
+use log_wal::format::{Frame, FrameKind};
+
+use super::steps::Steps;
+use super::{Entry, Index, Times};
+use crate::envelope::{self, Timestamp};
 use crate::frames::{Frames, Place};
 
-/// An index, and whether its segment has no damage.
+/// The indexes of a segment, and whether it has no damage.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub index: Index,
+    pub times: Times,
     /// Every frame up to the end of the segment is whole.
     pub is_whole: bool,
 }
@@ -20,7 +25,7 @@ pub(crate) fn build(frames: &Frames, interval_bytes: u32) -> Built {
         match frames.at(place) {
             Ok(frame) => {
                 if frame.word.is_numbered() {
-                    builder.record(place);
+                    builder.record(place, timestamp_of(&frame));
                 }
                 place = place.behind(&frame);
             }
@@ -33,14 +38,23 @@ pub(crate) fn build(frames: &Frames, interval_bytes: u32) -> Built {
             }
         }
     }
-    Built {
-        is_whole: builder.is_whole && place == frames.end(),
-        index: builder.index,
+    let is_at_end = place == frames.end();
+    builder.finish(frames.end(), is_at_end)
+}
+
+/// The timestamp of the record in a frame, if it has one.
+pub(crate) fn timestamp_of(frame: &Frame<'_>) -> Option<Timestamp> {
+    match frame.kind {
+        FrameKind::Record => envelope::timestamp(frame.codec(), frame.payload),
+        _ => None,
     }
 }
 
 struct Builder {
     index: Index,
+    steps: Steps<Place>,
+    /// The greatest timestamp so far.
+    greatest: Option<Timestamp>,
     /// Records from this position on get an entry.
     due_position: u64,
     is_whole: bool,
@@ -55,24 +69,47 @@ impl Builder {
         };
         Self {
             index,
+            steps: Steps::default(),
+            greatest: None,
             due_position: 0,
             is_whole: true,
         }
     }
 
-    fn record(&mut self, place: Place) {
-        if place.position < self.due_position {
-            return;
+    fn record(&mut self, place: Place, timestamp: Option<Timestamp>) {
+        if place.position >= self.due_position {
+            self.due_position = place.position + u64::from(self.index.interval_bytes);
+            self.entries_for(place);
         }
-        self.due_position = place.position + u64::from(self.index.interval_bytes);
+        self.greatest = self.greatest.max(timestamp);
+    }
+
+    fn entries_for(&mut self, place: Place) {
         self.index
             .entries
             .extend(Entry::new(self.index.base, place));
+        if let Some(greatest) = self.greatest {
+            self.steps.note(greatest, place);
+        }
     }
 
     fn damage(&mut self) {
         self.is_whole = false;
         self.due_position = 0;
+    }
+
+    fn finish(mut self, end: Place, is_at_end: bool) -> Built {
+        if let Some(greatest) = self.greatest {
+            self.steps.note(greatest, end);
+        }
+        Built {
+            is_whole: self.is_whole && is_at_end,
+            times: Times {
+                interval_bytes: self.index.interval_bytes,
+                steps: self.steps,
+            },
+            index: self.index,
+        }
     }
 }
 

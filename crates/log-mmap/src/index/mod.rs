@@ -1,13 +1,12 @@
-//! The sparse index of a sealed segment: from the number of a record to a
-//! place in front of it.
+//! The indexes of a sealed segment: by number, from the number of a record to
+//! a place in front of it, and by time, from a moment to a place in front of
+//! the first record at or after it.
 //!
-//! Derived from the segment, and never evidence about it (`INV-M3`): it is
-//! believed only if it is whole and belongs to this use of this segment, what
-//! it leads to is checked there, and in any doubt it is built again.
+//! Derived from the segment, and never evidence about it (`INV-M3`): an index
+//! is believed only if it is whole and belongs to this use of this segment,
+//! what it leads to is checked there, and in any doubt it is built again.
 //!
 //! ```text
-//!  segment's name with .index for .log
-//!
 //!  byte 0        8        12        16                     32
 //!       +--------+--------+---------+----------------------+
 //!       | magic  | version| interval| log uuid             |
@@ -16,22 +15,46 @@
 //!       +--------+--------+--------+---------------+-------+
 //!       | id     | salt   | base   | entries, count| crc32 |
 //!       +--------+--------+--------+---------------+-------+
+//!
+//!  by number: the segment's name with .index for .log, magic STRATAIX
+//!
 //!       64                68                  72
 //!       +-----------------+-------------------+---   ---+
 //!       | lsn - base      | position / 8      |   ...   |    one entry each 8 bytes
 //!       +-----------------+-------------------+---   ---+
+//!
+//!  by time: with .timeindex for .log, magic STRATATX
+//!
+//!       64                72                76                  80
+//!       +-----------------+-----------------+-------------------+---   ---+
+//!       | timestamp       | lsn - base      | position / 8      |   ...   |
+//!       +-----------------+-----------------+-------------------+---   ---+
 //! ```
 //!
 //! Little-endian; lsn and position are u32 in an entry, and so is everything
 //! in the header that takes four bytes. The checksum is CRC-32 of all other
-//! bytes, in order. Entries ascend strictly in both columns. The first record
-//! of the segment has an entry, and then each record that lies at least
-//! `interval` bytes behind the one with the last entry.
+//! bytes, in order. Entries ascend strictly in every column.
 //!
-//! `layout` has the bytes, `build` makes an index from a segment, `file` loads
-//! and saves it.
+//! **By number.** The first record of the segment has an entry, and then each
+//! record that lies at least `interval` bytes behind the one with the last
+//! entry.
+//!
+//! **By time.** An entry says that its timestamp is the greatest of all
+//! records in front of its place. The places of the index by number have one,
+//! and the end of the segment; of several with the same timestamp there is the
+//! last only, and none in front of the first timestamp. So the last entry has
+//! the greatest timestamp of the segment, and a segment without timestamps has
+//! no entries. Of a record at or after a moment that comes first, no more than
+//! an interval lies behind the last entry before that moment, however far
+//! timestamps are out of order.
+//!
+//! `header` and `layout` and `times` have the bytes, `build` makes both from a
+//! segment, `file` loads and saves them.
 
+mod header;
 mod layout;
+mod steps;
+mod times;
 
 mod build;
 
@@ -44,8 +67,10 @@ use log_wal::Lsn;
 
 use crate::frames::{FRAME_ALIGN_BYTES, Place};
 
-pub(crate) use build::build;
-pub(crate) use file::{load, path_beside, save};
+pub(crate) use build::{Built, build, timestamp_of};
+pub(crate) use file::{load, load_times, path_beside, save, save_times, times_path_beside};
+pub(crate) use steps::Steps;
+pub(crate) use times::Times;
 
 /// Places of some records of a segment, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +114,30 @@ impl Index {
         let ahead = lsn.distance_from(self.base)?;
         let above = self.entries_up_to(ahead);
         self.entries.get(above.checked_sub(1)?)?.place(self.base)
+    }
+
+    /// Where record `lsn` lies if all frames between the entries around it are
+    /// as long as one another; `None` if they cannot be.
+    #[inline]
+    pub(crate) fn guess(&self, lsn: Lsn) -> Option<Place> {
+        let ahead = lsn.distance_from(self.base)?;
+        let above = self.entries_up_to(ahead);
+        let floor = self.entries.get(above.checked_sub(1)?)?;
+        let steps = ahead - u64::from(floor.ahead);
+        if steps == 0 {
+            return floor.place(self.base);
+        }
+        let next = self.entries.get(above)?;
+        let records = next.ahead - floor.ahead;
+        let units = next.units - floor.units;
+        if !units.is_multiple_of(records) {
+            return None;
+        }
+        let units = u64::from(floor.units) + steps * u64::from(units / records);
+        Some(Place {
+            position: units * FRAME_ALIGN_BYTES,
+            lsn,
+        })
     }
 
     /// How many entries are for records up to `ahead` of the base.

@@ -11,4 +11,6 @@ mod retention;
 mod damage;
 mod index_damage;
 
+mod by_time;
+
 mod reader;

@@ -161,6 +161,8 @@ fn an_opening_removes_nothing_but_index_files_without_a_segment() {
     let orphans = [
         "00000000000000000000-0000000099.index",
         "00000000000000000000-0000000099.index.new",
+        "00000000000000000000-0000000099.timeindex",
+        "00000000000000000000-0000000099.timeindex.new",
         "00000000000000000500-0000000001.index",
     ];
     let kept = [

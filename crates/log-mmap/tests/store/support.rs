@@ -48,6 +48,11 @@ pub(crate) fn index_paths(directory: &Path) -> Vec<PathBuf> {
     with_extension(directory, "index")
 }
 
+/// The time index files of a log, ascending.
+pub(crate) fn time_index_paths(directory: &Path) -> Vec<PathBuf> {
+    with_extension(directory, "timeindex")
+}
+
 /// The segment files of a log, ascending.
 pub(crate) fn segment_paths(directory: &Path) -> Vec<PathBuf> {
     with_extension(directory, "log")

@@ -6,8 +6,8 @@ use std::fmt;
 /// record and does not look into the bytes.
 ///
 /// [`PLAIN`](Self::PLAIN) means the user's bytes and nothing else. The other
-/// numbers belong to whoever stands on this log: log-mmap takes 1 for an
-/// envelope in front of the payload.
+/// numbers belong to whoever stands on this log: log-mmap takes 1 to `0x1F` for
+/// an envelope in front of the payload, a bit for each field of it.
 ///
 /// ```
 /// use log_wal::Codec;

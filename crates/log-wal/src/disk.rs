@@ -178,7 +178,8 @@ impl Disk {
 
     fn sync_written(&mut self, progress: &Progress) -> Result<(), CommitError> {
         if self.unsynced {
-            let synced = self.file.sync();
+            // No clock here: whoever subscribes times the span.
+            let synced = tracing::debug_span!("sync").in_scope(|| self.file.sync());
             synced.map_err(|error| self.poisoned("sync", error, progress))?;
             progress.counters.synced();
             self.unsynced = false;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::{count_of_prefix, open, payload};
 use log_wal::storage::sim::{Failure, Fault, Operation, SimError, SimStorage};
-use log_wal::{Append, AppendError, Commit, CommitError, Level, Lsn, MemStorage, Wal, WalOptions};
+use log_wal::{Append, AppendError, CommitError, Level, Lsn, MemStorage, Wal, WalOptions};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -287,20 +287,11 @@ fn a_commit_covers_what_was_published_when_it_was_made() {
     let wal = large(&MemStorage::new());
     wal.append(&payload(0)).unwrap();
     let commit = wal.commit_async(Lsn(u64::MAX), Level::Durable);
-    assert!(wal.commit_async(Lsn(1), Level::Published).is_ready_now());
+    let seen = wal.commit_async(Lsn(1), Level::Published);
+    assert!(Task::new(seen).poll().is_ready(), "it is published");
     let done = run_all(vec![Task::new(commit)]);
     assert!(matches!(done[..], [Ok(())]));
     assert_eq!(wal.watermarks().durable_end, Lsn(1));
-}
-
-trait IsReadyNow {
-    fn is_ready_now(self) -> bool;
-}
-
-impl IsReadyNow for Commit {
-    fn is_ready_now(self) -> bool {
-        Task::new(self).poll().is_ready()
-    }
 }
 
 #[test]

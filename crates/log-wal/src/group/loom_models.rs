@@ -91,8 +91,11 @@ impl Log {
 
     /// Polls until it is done, on a thread that sleeps in between.
     fn wait(&self, end: Lsn) -> Result<(), CommitError> {
+        self.wait_at(Place::default(), end)
+    }
+
+    fn wait_at(&self, mut place: Place, end: Lsn) -> Result<(), CommitError> {
         let waker = waker();
-        let mut place = Place::default();
         let future = std::future::poll_fn(|context| self.poll(&mut place, context, end));
         let mut future = pin!(future);
         loop {
@@ -190,6 +193,25 @@ fn the_wake_up_of_a_task_is_never_lost() {
         let task = spawn(&log, |log| {
             let end = log.append();
             assert!(log.wait(end).is_ok());
+            assert!(log.reached() >= end, "INV-F1");
+        });
+        let end = log.append();
+        assert!(log.commit(end).is_ok());
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_changes_its_waker_while_the_leader_ends_is_woken() {
+    loom::model(|| {
+        let log = Log::new(Breaks::No);
+        let task = spawn(&log, |log| {
+            let (end, mut place) = (log.append(), Place::default());
+            // By an executor that is gone by now.
+            let gone = Context::from_waker(Waker::noop());
+            if log.poll(&mut place, &gone, end).is_pending() {
+                assert!(log.wait_at(place, end).is_ok());
+            }
             assert!(log.reached() >= end, "INV-F1");
         });
         let end = log.append();

@@ -19,11 +19,12 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use log_wal::storage::open_held;
-use memmap2::{MmapOptions, MmapRaw};
+use log_wal::storage::{Region, open_held};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 /// Why a file could not be mapped.
 #[derive(Debug)]
@@ -148,6 +149,31 @@ impl LiveMap {
         //   held, so that nobody uses it again.
         Some(unsafe { AtomicU64::from_ptr(word.cast()) })
     }
+}
+
+/// Maps the first `len_bytes` of a file as the memory that records are appended
+/// in: what is stored there is in the file.
+///
+/// All of it must have its blocks (see [`MappedStorage`](crate::MappedStorage)):
+/// a store into a hole that the disk has no room for is a signal.
+pub(crate) fn map_region(file: &File, len_bytes: usize) -> io::Result<Region> {
+    if file.metadata()?.len() < len_bytes as u64 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let map = MmapOptions::new().len(len_bytes).map_raw(file)?;
+    // Appends touch page after page, once each; reading ahead would make large
+    // folios, and every sync would write all of one.
+    map.advise(Advice::Random)?;
+    let memory = NonNull::new(map.as_mut_ptr()).ok_or(io::ErrorKind::OutOfMemory)?;
+    // SAFETY:
+    // - valid and initialised for `len_bytes`, which the file has, for as long
+    //   as `map` lives: nobody cuts a file that is held (INV-M2);
+    // - aligned: a mapping begins at a page;
+    // - nobody else in this process accesses these bytes but by other mappings
+    //   of the same file, which are read atomically (`LiveMap`), or made when
+    //   all of it is sealed (`map_sealed`), and by calls to the system.
+    let region = unsafe { Region::from_raw_parts(memory, len_bytes, Box::new(map)) };
+    region.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 fn too_long(_: std::num::TryFromIntError) -> io::Error {

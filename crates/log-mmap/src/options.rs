@@ -16,6 +16,7 @@ use log_wal::WalOptions;
 pub struct StoreOptions {
     pub(crate) wal: WalOptions,
     pub(crate) index_interval_bytes: u32,
+    pub(crate) mapped_writing: bool,
 }
 
 /// As Kafka's `index.interval.bytes`: an index of 1/512 of the data, and a
@@ -27,6 +28,7 @@ impl Default for StoreOptions {
         Self {
             wal: WalOptions::default(),
             index_interval_bytes: INDEX_INTERVAL_BYTES_DEFAULT,
+            mapped_writing: false,
         }
     }
 }
@@ -46,6 +48,21 @@ impl StoreOptions {
     #[must_use]
     pub fn index_interval_bytes(mut self, bytes: u32) -> Self {
         self.index_interval_bytes = bytes;
+        self
+    }
+
+    /// Whether records are appended through a mapping of the file, see
+    /// [`MappedStorage`](crate::MappedStorage). Default false.
+    ///
+    /// Then `append` returns when the record is *written*, and a
+    /// [`Follower`](crate::Follower) in another process sees it without any
+    /// call of the writer's. What it costs: a page fault at the first touch of
+    /// each page, syncs that take longer, and rotations that the append which
+    /// needs them waits for. It says nothing about the files: a log may be
+    /// opened either way.
+    #[must_use]
+    pub fn mapped_writing(mut self, is_mapped: bool) -> Self {
+        self.mapped_writing = is_mapped;
         self
     }
 }

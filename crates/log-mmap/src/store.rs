@@ -19,6 +19,7 @@ use crate::catalog::Catalog;
 use crate::envelope::{NewRecord, Record, Timestamp};
 use crate::hand_over::{self, Whereabouts};
 use crate::leftovers;
+use crate::mapped_storage::MappedStorage;
 use crate::options::StoreOptions;
 use crate::records::{Records, Slice, Source, Way};
 use crate::segment::IndexPolicy;
@@ -75,7 +76,14 @@ impl Store {
     /// an index.
     pub fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Self, OpenError> {
         let directory = directory.as_ref();
-        let wal = Wal::open_with(directory, options.wal)?;
+        let wal = match options.mapped_writing {
+            false => Wal::open_with(directory, options.wal)?,
+            true => {
+                let storage = MappedStorage::create(directory)
+                    .map_err(|error| OpenError::io("create", directory, error))?;
+                Wal::with_storage(Arc::new(storage), options.wal)?
+            }
+        };
         leftovers::remove_orphans(directory);
         let policy = IndexPolicy {
             interval_bytes: options.index_interval_bytes,

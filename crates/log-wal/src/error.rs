@@ -98,8 +98,10 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Turns a failed call into the variant that says what can be done.
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+    /// Turns a failed call into the variant that says what can be done. For
+    /// layers that make a [`Storage`](crate::Storage) of their own.
+    #[must_use]
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem

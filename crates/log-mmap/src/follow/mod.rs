@@ -71,7 +71,7 @@ pub enum FollowError {
 /// Shows what the writer has handed to the operating system, and so may show
 /// records that are not durable yet: what [`Store::flush`](crate::Store::flush)
 /// or a sync has written, or everything that is published if the writer has
-/// mapped writing. Nothing of that is
+/// [`mapped_writing`](crate::StoreOptions::mapped_writing). Nothing of that is
 /// lost when the writer's process dies. After a loss of power, records that
 /// were shown may be gone; compare what you have kept with
 /// [`Reader::next_lsn`](crate::Reader::next_lsn).

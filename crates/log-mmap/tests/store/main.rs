@@ -1,5 +1,8 @@
 //! The store and the reader, end to end, on real files.
 
+/// The same tests run with it, see `tests/mapped_store.rs`.
+const MAPPED_WRITING: bool = false;
+
 mod support;
 
 mod model;

@@ -17,6 +17,7 @@ pub(crate) fn options(index_interval_bytes: u32) -> StoreOptions {
     StoreOptions::default()
         .wal(WalOptions::default().segment_bytes(SEGMENT_BYTES))
         .index_interval_bytes(index_interval_bytes)
+        .mapped_writing(crate::MAPPED_WRITING)
 }
 
 /// Record number `lsn`: its length and its bytes follow from the number.

@@ -23,7 +23,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use log_core::Region;
+pub use log_core::Region;
 
 pub use file::FileStorage;
 pub use held::open_held;

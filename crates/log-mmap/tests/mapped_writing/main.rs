@@ -1,0 +1,6 @@
+//! Appending through a mapping: what survives, what others see, and what a full
+//! disk does.
+
+mod deaths;
+mod disks;
+mod support;

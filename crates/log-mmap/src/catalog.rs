@@ -253,6 +253,19 @@ impl Catalog {
             .change(|version| (version.seating(mapped, self.mapped_max), ()));
     }
 
+    /// The same with another bound for the mappings.
+    #[cfg(test)]
+    pub(crate) fn bounded(self, mapped_max: usize) -> Self {
+        Self { mapped_max, ..self }
+    }
+
+    /// The segment that has record `lsn`, without mapping it.
+    #[cfg(all(test, log_loom))]
+    pub(crate) fn id_of_segment(&self, lsn: Lsn) -> Option<u64> {
+        self.current
+            .look(|version| version.directory.find(lsn).map(|segment| segment.id()))
+    }
+
     /// How many segments are mapped.
     #[cfg(test)]
     pub(crate) fn mapped_count(&self) -> usize {
@@ -363,10 +376,7 @@ mod tests {
             wal.append(&lsn.to_le_bytes()).unwrap();
             wal.rotate().unwrap();
         }
-        Catalog {
-            mapped_max: 2,
-            ..Catalog::new(Lsn::ZERO, wal, POLICY)
-        }
+        Catalog::new(Lsn::ZERO, wal, POLICY).bounded(2)
     }
 
     #[test]

@@ -25,6 +25,8 @@ use log_wal::{Lsn, Verify, Wal, WalOptions, WalReader};
 
 const PAYLOAD_BYTES: usize = 256;
 const RECORDS: u64 = 1_000_000;
+/// Less than fills a segment.
+const HOT_RECORDS: u64 = 50_000;
 /// How long a turn looks for records.
 const SEEKING_MS: u64 = 200;
 /// Segments of the logs that differ in nothing else; small, so that making a
@@ -80,6 +82,16 @@ fn replay(wal: &WalReader) -> (u64, u64) {
         let record = record.expect("it is whole");
         (records + 1, bytes + record.payload().len() as u64)
     })
+}
+
+/// The same, and keeps none of them.
+fn replay_lent(wal: &WalReader) -> (u64, u64) {
+    let (mut iter, mut records, mut bytes) = (wal.iter(), 0, 0);
+    while let Some(record) = iter.next_ref() {
+        records += 1;
+        bytes += record.expect("it is whole").payload().len() as u64;
+    }
+    (records, bytes)
 }
 
 /// The segment files of a log, oldest first.
@@ -164,11 +176,13 @@ fn replaying(effort: &Effort, directory: &Path, records: u64, peers: &Peers) {
     let files = files(directory);
     let reader = WalReader::open(directory).expect("it opens");
     let mut contest = Contest::new("replay", Better::Lower, MS_A_MILLION);
-    contest.add("Strata, WalReader", || {
-        let time = time(|| {
-            let expected = (records, records * PAYLOAD_BYTES as u64);
-            assert_eq!(replay(&reader), expected, "all of it");
-        });
+    let expected = (records, records * PAYLOAD_BYTES as u64);
+    contest.add("Strata, records lent", || {
+        let time = time(|| assert_eq!(replay_lent(&reader), expected, "all of it"));
+        ms_a_million(time, records)
+    });
+    contest.add("Strata, records to keep", || {
+        let time = time(|| assert_eq!(replay(&reader), expected, "all of it"));
         ms_a_million(time, records)
     });
     contest.add("floor: read, checksum", || {
@@ -198,11 +212,34 @@ fn seeking(effort: &Effort, directory: &Path, records: u64, peers: &Peers) {
     let frame_bytes = (PAYLOAD_BYTES + HEADER_BYTES) as u64;
     let frames = file.metadata().expect("it has a size").len() / frame_bytes;
     let mut contest = Contest::new("seek and read one", Better::Lower, NANOSECONDS);
-    contest.add("Strata, WalReader", || {
+    // Once in each segment: what that learns is kept.
+    for segment in reader.segments() {
+        reader.read(segment.base).expect("it is whole");
+        reader.read(Lsn(segment.end.0 - 1)).expect("it is whole");
+    }
+    contest.add("Strata, from a file", || {
+        seeks(effort, records, |lsn| {
+            let record = reader.read(Lsn(lsn)).expect("it is whole");
+            assert_eq!(record.map(|record| record.lsn()), Some(Lsn(lsn)));
+        })
+    });
+    contest.add("Strata, from a file, by an iterator", || {
         seeks(effort, records, |lsn| {
             let record = reader.iter_from(Lsn(lsn)).next();
             let record = record.expect("it is there").expect("it is whole");
             assert_eq!(record.lsn(), Lsn(lsn));
+        })
+    });
+    let hot_directory = scratch::directory();
+    let hot = Wal::open(hot_directory.path()).expect("a fresh log opens");
+    let hot_records = effort.scaled(HOT_RECORDS);
+    for _ in 0..hot_records {
+        hot.append(&[7; PAYLOAD_BYTES]).expect("there is room");
+    }
+    contest.add("Strata, from memory", || {
+        seeks(effort, hot_records, |lsn| {
+            let record = hot.read(Lsn(lsn)).expect("it is whole");
+            assert_eq!(record.map(|record| record.lsn()), Some(Lsn(lsn)));
         })
     });
     contest.add("floor: pread, checksum", || {

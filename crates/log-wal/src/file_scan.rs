@@ -1,9 +1,11 @@
 //! Reading the frames of a segment file, every checksum verified.
 //!
-//! A scan that is to begin in the middle goes there by waypoints and by the
-//! lengths of frames, unverified. That is no risk: the checksum of the frame
-//! where it arrives covers place and number. If that one fails, the scan goes
-//! there again, from the front and frame by frame, and finds what is wrong.
+//! A scan that is to begin in the middle goes there unverified: by a guess if
+//! frames look as if they had the same length, or else by a waypoint and the
+//! lengths of the frames behind it. That is no risk: the checksum of the frame
+//! where it arrives covers place and number (`INV-W11`). If that one fails, the
+//! scan goes there again by the next better way; the last one is from the
+//! front, frame by frame, and finds what is wrong.
 
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::found::Found;
 use crate::open_files::OpenFile;
 use crate::record::Record;
 use crate::segment::End;
-use crate::waypoints::Waypoints;
+use crate::waypoints::{Way, Waypoints};
 
 /// How much is read at a time at most, if records are not longer.
 const BUFFER_BYTES: u64 = 256 << 10;
@@ -30,8 +32,8 @@ pub(crate) struct FileScan {
     file: Arc<OpenFile>,
     /// Where the next frame lies, and what it carries.
     at: End,
-    /// Whether that is so by waypoints and lengths alone.
-    is_unproven: bool,
+    /// How it came there, if no frame was verified since.
+    unproven: Option<By>,
     /// A piece of the file, and where it lies.
     buffer: Bytes,
     buffer_position: u64,
@@ -39,15 +41,19 @@ pub(crate) struct FileScan {
     piece_bytes: u64,
 }
 
+/// What led to a frame that is not verified yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Guess,
+    Lengths,
+}
+
 impl FileScan {
     /// A walk from the first record on.
     pub(crate) fn from_front(file: Arc<OpenFile>) -> Self {
         Self {
-            at: End {
-                lsn: file.segment.base,
-                position: FIRST_POSITION,
-            },
-            is_unproven: false,
+            at: front_of(&file),
+            unproven: None,
             buffer: Bytes::new(),
             buffer_position: FIRST_POSITION,
             piece_bytes: BUFFER_BYTES,
@@ -57,37 +63,64 @@ impl FileScan {
 
     /// A walk from record `lsn` on, which the segment has.
     pub(crate) fn from(file: Arc<OpenFile>, lsn: Lsn) -> Result<Self, ReadError> {
-        let (floor, next) = file.around(lsn);
+        let way = file.way_to(lsn);
         let mut scan = Self::from_front(file);
-        if let Some(floor) = floor {
-            scan.at = floor;
-            scan.buffer_position = floor.position;
-            scan.is_unproven = true;
-        }
-        let piece = next.map(|next| next.saturating_sub(scan.at.position));
-        scan.piece_bytes = piece.unwrap_or(FIRST_BUFFER_BYTES);
-        while scan.at.lsn < lsn && scan.skip()? {
-            scan.is_unproven = true;
-        }
-        if scan.at.lsn < lsn {
-            scan.walk_again_to(lsn)?;
+        match way.guess {
+            Some(guess) => {
+                let position = guess.start;
+                scan.jump_to(End { lsn, position }, By::Guess, guess.end - position);
+            }
+            None => scan.skip_to(lsn, &way)?,
         }
         Ok(scan)
+    }
+
+    /// Goes on elsewhere, with so many bytes at first.
+    fn jump_to(&mut self, place: End, by: By, piece_bytes: u64) {
+        self.at = place;
+        self.unproven = Some(by);
+        self.buffer.clear();
+        self.buffer_position = place.position;
+        self.piece_bytes = piece_bytes;
+    }
+
+    /// Goes to record `lsn` by lengths.
+    fn skip_to(&mut self, lsn: Lsn, way: &Way) -> Result<(), ReadError> {
+        let from = way.floor.unwrap_or(front_of(&self.file));
+        let piece_bytes = way.next.and_then(|next| next.checked_sub(from.position));
+        let piece_bytes = piece_bytes.unwrap_or(FIRST_BUFFER_BYTES);
+        self.jump_to(from, By::Lengths, piece_bytes);
+        while self.at.lsn < lsn {
+            if !self.skip()? {
+                return self.walk_to(lsn);
+            }
+        }
+        Ok(())
     }
 
     /// The same, every frame on the way verified: for who relies on the place.
     pub(crate) fn proven_from(file: Arc<OpenFile>, lsn: Lsn) -> Result<Self, ReadError> {
         let mut scan = Self::from_front(file);
-        scan.walk_again_to(lsn)?;
+        scan.walk_to(lsn)?;
         Ok(scan)
     }
 
     /// Goes to record `lsn` from the front, verifying.
     #[cold]
-    fn walk_again_to(&mut self, lsn: Lsn) -> Result<(), ReadError> {
+    fn walk_to(&mut self, lsn: Lsn) -> Result<(), ReadError> {
         *self = Self::from_front(Arc::clone(&self.file));
         while self.at.lsn < lsn && self.step()?.is_some() {}
         Ok(())
+    }
+
+    /// Goes to where it stands again, by a better way.
+    #[cold]
+    fn come_again(&mut self, by: By) -> Result<(), ReadError> {
+        let lsn = self.at.lsn;
+        match by {
+            By::Guess => self.skip_to(lsn, &self.file.way_to(lsn)),
+            By::Lengths => self.walk_to(lsn),
+        }
     }
 
     /// The waypoints of the file, from here on, as far as lengths lead.
@@ -149,13 +182,10 @@ impl FileScan {
                 let at = scan.at;
                 scan.file.key.decode(rest, at.position, at.lsn)
             });
-            match found {
-                Err(ReadError::Damaged(_)) if self.is_unproven => {
-                    let wanted = self.at.lsn;
-                    self.walk_again_to(wanted)?;
-                }
-                found => {
-                    self.is_unproven = false;
+            match (found, self.unproven) {
+                (Err(ReadError::Damaged(_)), Some(by)) => self.come_again(by)?,
+                (found, _) => {
+                    self.unproven = None;
                     return found;
                 }
             }
@@ -241,6 +271,14 @@ impl FileScan {
         self.buffer = buffer.freeze();
         self.buffer_position = self.at.position;
         Ok(())
+    }
+}
+
+/// Where the first frame lies.
+fn front_of(file: &OpenFile) -> End {
+    End {
+        lsn: file.segment.base,
+        position: FIRST_POSITION,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::format::FrameKey;
 use crate::report::SealedSegment;
 use crate::segment::End;
 use crate::storage::{SegmentFile, Storage};
-use crate::waypoints::Waypoints;
+use crate::waypoints::{Way, Waypoints};
 
 /// How many stay open, of those that single records are read from. Waypoints are a 500th of what they lead through.
 const OPEN_MAX: usize = 64;
@@ -34,14 +34,14 @@ pub(crate) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Where to begin to look for record `lsn`, and where to end if it is
-    /// known. Looks for the way through the whole file if nobody did before.
-    pub(crate) fn around(self: &Arc<Self>, lsn: Lsn) -> (Option<End>, Option<u64>) {
+    /// The way to record `lsn`. Goes through the whole file if nobody did
+    /// before.
+    pub(crate) fn way_to(self: &Arc<Self>, lsn: Lsn) -> Way {
         if lsn <= self.segment.base {
-            return (None, None);
+            return Way::default();
         }
         let survey = || FileScan::from_front(Arc::clone(self)).survey();
-        self.waypoints.get_or_init(survey).around(lsn)
+        self.waypoints.get_or_init(survey).to(lsn)
     }
 
     pub(crate) fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<usize, ReadError> {

@@ -261,3 +261,20 @@ fn readers_beside_a_writer_and_a_checkpoint_find_the_right_record() {
         done.store(true, Ordering::Relaxed);
     });
 }
+
+/// Frames that look as if they had the same length, and do not.
+#[test]
+fn a_guess_that_is_wrong_costs_a_longer_way() {
+    let storage = MemStorage::new();
+    let wal = open_with(&storage);
+    // Of sixteen frames the last makes up for what the others lack.
+    for round in 0..4000_u64 {
+        let length = if round % 16 == 15 { 360 } else { 232 };
+        wal.append(&vec![round as u8; length]).unwrap();
+    }
+    wal.sync().unwrap();
+    let expected = in_order(wal.iter(), wal.next_lsn());
+    same_one_by_one(&expected, |lsn| wal.read(lsn));
+    let reader = try_open_read_only(&storage.files()).unwrap();
+    same_one_by_one(&expected, |lsn| reader.read(lsn));
+}

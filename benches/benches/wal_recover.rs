@@ -211,6 +211,12 @@ fn seeking(effort: &Effort, directory: &Path, records: u64, peers: &Peers) {
     let file = File::open(oldest).expect("it opens");
     let frame_bytes = (PAYLOAD_BYTES + HEADER_BYTES) as u64;
     let frames = file.metadata().expect("it has a size").len() / frame_bytes;
+    let hot_directory = scratch::directory();
+    let hot = Wal::open(hot_directory.path()).expect("a fresh log opens");
+    let hot_records = effort.scaled(HOT_RECORDS);
+    for _ in 0..hot_records {
+        hot.append(&[7; PAYLOAD_BYTES]).expect("there is room");
+    }
     let mut contest = Contest::new("seek and read one", Better::Lower, NANOSECONDS);
     // Once in each segment: what that learns is kept.
     for segment in reader.segments() {
@@ -230,12 +236,6 @@ fn seeking(effort: &Effort, directory: &Path, records: u64, peers: &Peers) {
             assert_eq!(record.lsn(), Lsn(lsn));
         })
     });
-    let hot_directory = scratch::directory();
-    let hot = Wal::open(hot_directory.path()).expect("a fresh log opens");
-    let hot_records = effort.scaled(HOT_RECORDS);
-    for _ in 0..hot_records {
-        hot.append(&[7; PAYLOAD_BYTES]).expect("there is room");
-    }
     contest.add("Strata, from memory", || {
         seeks(effort, hot_records, |lsn| {
             let record = hot.read(Lsn(lsn)).expect("it is whole");

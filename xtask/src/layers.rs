@@ -66,7 +66,7 @@ const LAYERS: &[Layer] = &[
         name: "log-facade",
         beneath: Some("log-mmap"),
         may_use: Some(&["bytes", "thiserror", "tracing"]),
-        may_offer: &["futures-core", "serde", "tokio"],
+        may_offer: &["futures-core", "metrics", "serde", "tokio"],
         unsafe_code: Unsafe::Forbidden,
         threads_and_clocks: true,
     },

@@ -85,7 +85,10 @@ impl Summary {
 }
 
 fn open(args: &IngestArgs) -> Result<Log, Failure> {
-    let mut options = Log::options().record_bytes_max(args.record_bytes_max as usize);
+    // A line is what it is: nothing says when it was written.
+    let mut options = Log::options()
+        .stamp(false)
+        .record_bytes_max(args.record_bytes_max as usize);
     if let Some(bytes) = args.segment_bytes {
         options = options.segment_bytes(bytes);
     }

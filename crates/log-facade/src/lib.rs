@@ -101,6 +101,7 @@ mod retention;
 
 mod floor;
 mod health;
+mod meters;
 mod stats;
 
 pub mod engine;
@@ -109,7 +110,7 @@ mod error;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use clock::{Alarm, Clock, ManualClock, SystemClock, Timestamp};
+pub use clock::{Alarm, Clock, ManualClock, SystemClock};
 pub use error::{
     AppendError, CommitError, HousekeepingCause, HousekeepingError, OpenError, OptionsError, Task,
 };
@@ -123,8 +124,9 @@ pub use stats::{HousekeepingStats, LogStats};
 // The words of the layers beneath that are part of this API; API.md lists
 // them.
 pub use log_mmap::{
-    Damage, IndexCheck, IndexFault, IndexState, Level, Lsn, OpenReport, ReadError, Record,
-    SegmentInfo, SegmentState, Stats, TailState, Verify, VerifyReport, Watermarks,
+    Codec, Damage, EnvelopeFault, Headers, IndexCheck, IndexFault, IndexState, Level, Lsn,
+    NewRecord, OpenReport, ReadError, Record, SegmentInfo, SegmentState, Slice, Stats, TailState,
+    Timestamp, Verify, VerifyReport, Watermarks,
 };
 
 /// The README's example, tested.

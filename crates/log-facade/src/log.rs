@@ -5,10 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use log_mmap::Payload;
+
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::{AppendError, CommitError, OpenError};
 use crate::housekeeper::Housekeeper;
+use crate::meters::Meters;
 use crate::options::LogOptions;
 use crate::policy::Policies;
 use crate::records::Records;
@@ -16,7 +19,9 @@ use crate::retention;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::stats::LogStats;
-use crate::{Level, Lsn, OpenReport, ReadError, Record, SegmentInfo, Watermarks};
+use crate::{
+    Level, Lsn, NewRecord, OpenReport, ReadError, Record, SegmentInfo, Slice, Timestamp, Watermarks,
+};
 
 /// An append-only record log, open for writing and reading.
 ///
@@ -58,8 +63,9 @@ impl Log {
         policies: Policies,
         read_level: Level,
         clock: Arc<dyn Clock>,
+        meters: Meters,
     ) -> Result<Self, OpenError> {
-        let shared = Arc::new(Shared::new(engine, policies, read_level, clock));
+        let shared = Arc::new(Shared::new(engine, policies, read_level, clock, meters));
         let housekeeper = Housekeeper::start(&shared).map_err(OpenError::Housekeeper)?;
         Ok(Self {
             housekeeper,
@@ -74,15 +80,19 @@ impl Log {
     ///
     /// - `payload`: 0 to [`record_bytes_max`](LogOptions::record_bytes_max)
     ///   bytes. Copied, so the buffer is free again at once.
+    /// - The record gets the time by the log's clock, unless
+    ///   [chosen otherwise](LogOptions::stamp).
     /// - Blocks, at level *published*, only while so many full segments wait
-    ///   for the disk that memory would grow beyond its bound; at the other
-    ///   levels for a write or a sync, which concurrent callers share.
+    ///   for the disk that memory would grow beyond its bound, and for what the
+    ///   log's policies have an append do; at the other levels for a write or a
+    ///   sync, which concurrent callers share.
     ///
     /// # Errors
     ///
     /// See [`AppendError`]. The record was not appended, except for
     /// [`AppendError::Commit`] at a level above *published*: then it may be,
     /// and is not acknowledged.
+    #[inline]
     pub fn append(&self, payload: &[u8]) -> Result<Lsn, AppendError> {
         self.append_to(self.level(), payload)
     }
@@ -93,10 +103,63 @@ impl Log {
     /// # Errors
     ///
     /// As for [`append`](Self::append).
+    #[inline]
     pub fn append_to(&self, level: Level, payload: &[u8]) -> Result<Lsn, AppendError> {
-        let one = |engine: &dyn Engine| engine.append(payload).map(only);
-        let lsns = self.shared.append_with(level, one)?;
-        Ok(lsns.start)
+        let record = self.shared.stamped(NewRecord::new(payload));
+        self.append_stamped(level, &record)
+    }
+
+    /// Appends a record with a key, headers or whatever else it carries,
+    /// otherwise as [`append`](Self::append). A timestamp that it has stays.
+    ///
+    /// ```
+    /// use log_facade::{Log, NewRecord};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let log = Log::open(directory.path())?;
+    /// let paid = NewRecord::new(b"3 apples").key(b"order 1").header("by", b"card");
+    /// let lsn = log.append_record(&paid)?;
+    ///
+    /// let record = log.read(lsn)?.ok_or("not there")?;
+    /// assert_eq!(record.key(), Some(&b"order 1"[..]));
+    /// assert!(record.timestamp().is_some(), "by the log's clock");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append). What it carries counts for how long it
+    /// may be.
+    pub fn append_record(&self, record: &NewRecord<'_>) -> Result<Lsn, AppendError> {
+        self.append_record_to(self.level(), record)
+    }
+
+    /// Appends a record as [`append_record`](Self::append_record) does, and
+    /// returns once it has reached `level` (`INV-F1`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`append_record`](Self::append_record).
+    pub fn append_record_to(
+        &self,
+        level: Level,
+        record: &NewRecord<'_>,
+    ) -> Result<Lsn, AppendError> {
+        match record.has_timestamp() {
+            true => self.append_stamped(level, record),
+            false => self.append_stamped(level, &self.shared.stamped(record.clone())),
+        }
+    }
+
+    #[inline]
+    fn append_stamped(&self, level: Level, record: &NewRecord<'_>) -> Result<Lsn, AppendError> {
+        let shared = &self.shared;
+        shared.begin(level)?;
+        let lsn = shared.engine.append(record)?;
+        shared.finish(only(lsn), record.len_bytes(), level)?;
+        Ok(lsn)
     }
 
     /// Appends records that readers see, and recovery finds, all or none.
@@ -125,8 +188,51 @@ impl Log {
         level: Level,
         payloads: &[&[u8]],
     ) -> Result<Range<Lsn>, AppendError> {
-        self.shared
-            .append_with(level, |engine| engine.append_batch(payloads))
+        let stamp = self.shared.stamp();
+        let records = payloads.iter().copied().map(NewRecord::new);
+        let stamped = records.map(|record| stamp.put_on(record));
+        self.append_all(level, &stamped.collect::<Vec<_>>())
+    }
+
+    /// Appends records with what they carry, otherwise as
+    /// [`append_batch`](Self::append_batch).
+    ///
+    /// # Errors
+    ///
+    /// As for [`append_batch`](Self::append_batch).
+    pub fn append_records(&self, records: &[NewRecord<'_>]) -> Result<Range<Lsn>, AppendError> {
+        self.append_records_to(self.level(), records)
+    }
+
+    /// Appends records as [`append_records`](Self::append_records) does, and
+    /// returns once they have reached `level` (`INV-F1`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`append_batch`](Self::append_batch).
+    pub fn append_records_to(
+        &self,
+        level: Level,
+        records: &[NewRecord<'_>],
+    ) -> Result<Range<Lsn>, AppendError> {
+        if records.iter().all(NewRecord::has_timestamp) {
+            return self.append_all(level, records);
+        }
+        let stamp = self.shared.stamp();
+        let stamped = records.iter().cloned().map(|record| stamp.put_on(record));
+        self.append_all(level, &stamped.collect::<Vec<_>>())
+    }
+
+    fn append_all(
+        &self,
+        level: Level,
+        records: &[NewRecord<'_>],
+    ) -> Result<Range<Lsn>, AppendError> {
+        self.shared.begin(level)?;
+        let lsns = self.shared.engine.append_batch(records)?;
+        let bytes = records.iter().map(Payload::len_bytes).sum();
+        self.shared.finish(lsns.clone(), bytes, level)?;
+        Ok(lsns)
     }
 
     /// Appends a record of `payload_bytes` that `fill` writes where it will
@@ -138,6 +244,16 @@ impl Log {
     /// done, so it should do nothing but write, and must not use this log. If
     /// it panics, its number stays taken and has no record: readers pass over
     /// it.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let log = log_facade::Log::open(directory.path())?;
+    /// let price = 1207_u64;
+    /// let lsn = log.append_in_place(8, |place| place.copy_from_slice(&price.to_le_bytes()))?;
+    /// let record = log.read(lsn)?.ok_or("not there")?;
+    /// assert_eq!(record.payload(), price.to_le_bytes());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -155,9 +271,14 @@ impl Log {
                 fill(place);
             }
         };
-        let one = |engine: &dyn Engine| engine.append_in_place(payload_bytes, &mut fill).map(only);
-        let lsns = self.shared.append_with(self.level(), one)?;
-        Ok(lsns.start)
+        let (shared, level) = (&self.shared, self.level());
+        let record = shared.stamped(NewRecord::new(b""));
+        shared.begin(level)?;
+        let lsn = shared
+            .engine
+            .append_in_place(&record, payload_bytes, &mut fill)?;
+        shared.finish(only(lsn), record.len_bytes() + payload_bytes, level)?;
+        Ok(lsn)
     }
 
     fn level(&self) -> Level {
@@ -259,6 +380,63 @@ impl Log {
         let engine = self.shared.engine.as_ref();
         let first = lsns.start;
         Records::new(engine.records(lsns)).gated(engine, self.shared.read_level, first)
+    }
+
+    /// The records from `lsn` on, at most `limit`, and where to read on. Ends
+    /// early in front of a record that cannot be read, which the next call is
+    /// told about. At or beyond the end there are none, and one reads on there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read), about the first record.
+    pub fn read_slice(
+        &self,
+        lsn: Lsn,
+        limit: impl Into<Option<usize>>,
+    ) -> Result<Slice, ReadError> {
+        let mut slice = self.shared.engine.read_slice(lsn, limit.into())?;
+        if self.shared.read_level > Level::Published {
+            let end = self.next_lsn();
+            slice.records.retain(|record| record.lsn() < end);
+            slice.next_lsn = slice.next_lsn.min(end);
+        }
+        Ok(slice)
+    }
+
+    /// The number of the first record whose timestamp is at or after `moment`;
+    /// `None` if there is none. Timestamps need not ascend: of the records
+    /// behind it, some may be earlier. Records without a timestamp are passed
+    /// over.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use log_facade::{Clock, Log, Lsn, ManualClock};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// let clock = ManualClock::new();
+    /// let log = Log::options().clock(clock.clone()).open(directory.path())?;
+    /// log.append(b"before noon")?;
+    /// clock.advance(Duration::from_secs(3600));
+    /// let noon = clock.now();
+    /// log.append(b"at noon")?;
+    /// assert_eq!(log.lsn_at_or_after(noon)?, Some(Lsn(1)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Blocks as [`read`](Self::read) does. Without
+    /// [mapping](LogOptions::mapped_reading) there is no index by time: the first call
+    /// reads the whole log, and later ones what came since.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]: what is damaged may be the record that was asked for.
+    pub fn lsn_at_or_after(&self, moment: Timestamp) -> Result<Option<Lsn>, ReadError> {
+        let found = self.shared.engine.lsn_at_or_after(moment)?;
+        let is_shown =
+            |lsn: &Lsn| self.shared.read_level == Level::Published || *lsn < self.next_lsn();
+        Ok(found.filter(is_shown))
     }
 
     /// The records that are [shown](LogOptions::read_level) now, to be read

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log_mmap::{Storage, StoreOptions, WalOptions};
+use log_mmap::{StoreOptions, WalOptions};
 
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{Engine, MappedEngine, WalEngine};
+use crate::engine::{Engine, Storage, StoreEngine};
 use crate::error::{OpenError, OptionsError};
+use crate::meters::Meters;
 use crate::policy::{FlushPolicy, Policies, Retention, Rotation};
-use crate::{Level, Log, Verify};
+use crate::{Level, Log, Timestamp, Verify};
 
 /// Options of a [`Log`], from [`Log::options`].
 ///
@@ -39,7 +40,8 @@ use crate::{Level, Log, Verify};
 pub struct LogOptions {
     wal: WalOptions,
     store: StoreOptions,
-    is_mapped: bool,
+    record_bytes_max: Option<usize>,
+    name: Option<String>,
     read_level: Level,
     policies: Policies,
     clock: Arc<dyn Clock>,
@@ -50,7 +52,8 @@ impl Default for LogOptions {
         Self {
             wal: WalOptions::default(),
             store: StoreOptions::default(),
-            is_mapped: true,
+            record_bytes_max: None,
+            name: None,
             read_level: Level::Published,
             policies: Policies {
                 acknowledge: Level::Published,
@@ -73,8 +76,8 @@ impl LogOptions {
     /// go through the operating system's `read`: for logs that are read seldom,
     /// after a crash only say, or that have no address space to spare. The same
     /// directory can be opened either way, in turn.
-    pub fn mapped(mut self, is_mapped: bool) -> Self {
-        self.is_mapped = is_mapped;
+    pub fn mapped_reading(mut self, is_mapped: bool) -> Self {
+        self.store = self.store.mapped_reading(is_mapped);
         self
     }
 
@@ -89,10 +92,11 @@ impl LogOptions {
         self
     }
 
-    /// The longest record that is accepted. Default, and limit: 256 MiB less
-    /// one byte.
+    /// The longest record that is accepted: its payload and what else it
+    /// carries, less the timestamp. Default, and limit: 256 MiB less one byte,
+    /// the timestamp included.
     pub fn record_bytes_max(mut self, bytes: usize) -> Self {
-        self.wal = self.wal.record_bytes_max(bytes);
+        self.record_bytes_max = Some(bytes);
         self
     }
 
@@ -170,6 +174,19 @@ impl LogOptions {
         self
     }
 
+    /// Drops old segments when every record in them is older than `age`, by its
+    /// timestamp. Default: any age.
+    ///
+    /// A record without a timestamp counts as old as the next one behind it
+    /// that has one. If the time of day jumps forward while the log is open, it
+    /// is believed only when `age` has passed since: a clock that is set wrong
+    /// for a while deletes nothing. Only sealed segments go, so see
+    /// [`rotate_age`](Self::rotate_age) for a log that grows slowly.
+    pub fn retain_age(mut self, age: Duration) -> Self {
+        self.policies.retention.age = Some(age);
+        self
+    }
+
     /// Drops old segments as long as the rest of the log has at least so many
     /// bytes of frames. Default: any number.
     ///
@@ -214,6 +231,21 @@ impl LogOptions {
         self
     }
 
+    /// Whether records that are appended without a timestamp get one: the time
+    /// at which they are appended, by the log's clock, in 8 bytes each. Default
+    /// true; retention by age needs it.
+    pub fn stamp(mut self, stamps: bool) -> Self {
+        self.policies.stamps = stamps;
+        self
+    }
+
+    /// What the log is called where it is measured (feature `metrics`).
+    /// Default: its directory.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Where the time comes from. Default: the machine's clocks. Tests take a
     /// [`ManualClock`](crate::ManualClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -235,14 +267,9 @@ impl LogOptions {
         self.check(Level::Durable)?;
         let directory = directory.as_ref();
         let _span = tracing::info_span!("open log", path = %directory.display()).entered();
-        let engine: Box<dyn Engine> = match self.is_mapped {
-            true => {
-                let options = self.store.clone().wal(self.wal.clone());
-                Box::new(MappedEngine::open(directory, options)?)
-            }
-            false => Box::new(WalEngine::open(directory, self.wal.clone())?),
-        };
-        self.start(engine)
+        let engine = StoreEngine::open(directory, self.store())?;
+        let name = directory.display().to_string();
+        self.start(Box::new(engine), name)
     }
 
     /// Makes a log in memory, which is gone when it is closed. It takes the
@@ -266,20 +293,21 @@ impl LogOptions {
     /// *published*, and see [`OpenError`].
     pub fn open_in_memory(self) -> Result<Log, OpenError> {
         self.check(Level::Published)?;
-        let engine = WalEngine::ephemeral(self.wal.clone())?;
-        self.start(Box::new(engine))
+        let engine = StoreEngine::ephemeral(self.store())?;
+        self.start(Box::new(engine), "memory".to_owned())
     }
 
     /// Opens a log on a storage that the caller brings, with nothing beside its
-    /// segments: as [`open`](Self::open) does without [`mapped`](Self::mapped).
+    /// segments: as [`open`](Self::open) does without [`mapped_reading`](Self::mapped_reading).
     ///
     /// # Errors
     ///
     /// See [`OpenError`].
     pub fn open_on(self, storage: Arc<dyn Storage>) -> Result<Log, OpenError> {
         self.check(Level::Durable)?;
-        let engine = WalEngine::with_storage(storage, self.wal.clone())?;
-        self.start(Box::new(engine))
+        let name = storage.path("").display().to_string();
+        let engine = StoreEngine::open_on(storage, self.store())?;
+        self.start(Box::new(engine), name)
     }
 
     /// Makes a log on an engine that the caller brings. Options that say what
@@ -290,7 +318,19 @@ impl LogOptions {
     /// [`OpenError::Options`] and [`OpenError::Housekeeper`].
     pub fn open_engine(self, engine: Box<dyn Engine>) -> Result<Log, OpenError> {
         self.check(engine.keeps())?;
-        self.start(engine)
+        self.start(engine, "engine".to_owned())
+    }
+
+    fn store(&self) -> StoreOptions {
+        let mut wal = self.wal.clone();
+        if let Some(bytes) = self.record_bytes_max {
+            let stamp_bytes = match self.policies.stamps {
+                true => size_of::<Timestamp>(),
+                false => 0,
+            };
+            wal = wal.record_bytes_max(bytes.saturating_add(stamp_bytes));
+        }
+        self.store.clone().wal(wal)
     }
 
     fn check(&self, kept: Level) -> Result<(), OptionsError> {
@@ -302,7 +342,8 @@ impl LogOptions {
         }
     }
 
-    fn start(self, engine: Box<dyn Engine>) -> Result<Log, OpenError> {
-        Log::start(engine, self.policies, self.read_level, self.clock)
+    fn start(self, engine: Box<dyn Engine>, name: String) -> Result<Log, OpenError> {
+        let meters = Meters::new(&self.name.unwrap_or(name));
+        Log::start(engine, self.policies, self.read_level, self.clock, meters)
     }
 }

@@ -14,6 +14,10 @@ use crate::{Level, Lsn, ReadError, Record};
 /// In front of the first record there is one [`ReadError::Truncated`], and then
 /// it goes on at the first. Any other error is the last item; to go on behind
 /// it, ask for another iterator from there.
+///
+/// It can be read from the back too, `log.iter().rev()`: the first call for
+/// that settles where the end is, for both directions. Going back,
+/// [`ReadError::Truncated`] comes last.
 #[derive(Debug)]
 pub struct Records<'a> {
     inner: engine::Records<'a>,
@@ -78,6 +82,16 @@ impl Gate<'_> {
         lsn < self.end
     }
 
+    /// What was read from the front and may be shown by now, if somebody reads
+    /// on from the back.
+    fn take_held(&mut self) -> Option<Result<Record, ReadError>> {
+        let lsn = self.held.as_ref()?.lsn();
+        if !self.is_open_for(lsn) {
+            return None;
+        }
+        self.held.take().map(Ok)
+    }
+
     fn next(&mut self, inner: &mut engine::Records<'_>) -> Option<Result<Record, ReadError>> {
         if self.held.is_none() {
             // Not even looked for before it may be shown: the engine may be
@@ -111,6 +125,26 @@ impl Iterator for Records<'_> {
         match &mut self.gate {
             None => self.inner.next(),
             Some(gate) => gate.next(&mut self.inner),
+        }
+    }
+}
+
+impl DoubleEndedIterator for Records<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(found) = self.inner.next_back() else {
+                let held = self.gate.as_mut().and_then(Gate::take_held);
+                return held.or_else(|| self.first.take().map(Err));
+            };
+            match (&found, &mut self.gate) {
+                (Ok(record), Some(gate)) => {
+                    if gate.is_open_for(record.lsn()) {
+                        return Some(found);
+                    }
+                    // Not shown yet, and what lies in front of it may be.
+                }
+                _ => return Some(found),
+            }
         }
     }
 }

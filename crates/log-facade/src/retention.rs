@@ -5,9 +5,10 @@
 //! bytes or records stay, so up to a segment more than that is there.
 
 use crate::engine::{self, Engine};
+use crate::error::HousekeepingCause;
 use crate::policy::Retention;
 use crate::shared::Shared;
-use crate::{Lsn, SegmentInfo, SegmentState};
+use crate::{Lsn, ReadError, SegmentInfo, SegmentState, Timestamp};
 
 /// Drops what the bounds by bytes and by records let go. Returns how many
 /// segments.
@@ -16,6 +17,30 @@ pub(crate) fn apply_sizes(shared: &Shared) -> Result<usize, engine::CommitError>
     drop_chosen(shared, |segments, next| {
         by_bytes(&retention, segments).max(by_records(&retention, next))
     })
+}
+
+/// Drops what is older than `cutoff` as a whole. Returns how many segments.
+pub(crate) fn apply_age(shared: &Shared, cutoff: Timestamp) -> Result<usize, HousekeepingCause> {
+    let engine: &dyn Engine = shared.engine.as_ref();
+    let young = engine.lsn_at_or_after(cutoff)?;
+    let segments = engine.segments();
+    let candidates = sealed(&segments);
+    let whole = whole_before(candidates, young.unwrap_or(Lsn(u64::MAX)));
+    let candidates = candidates.iter().filter(|segment| segment.end <= whole);
+    // Records without a timestamp count as old as the next one that has one:
+    // those at the end may be as young as that.
+    for segment in candidates.rev() {
+        if has_stamped_end(engine, segment)? {
+            return Ok(drop_before(shared, segment.end)?);
+        }
+    }
+    Ok(0)
+}
+
+fn has_stamped_end(engine: &dyn Engine, segment: &SegmentInfo) -> Result<bool, ReadError> {
+    let last = engine.records(segment.base..segment.end).next_back();
+    let last = last.transpose()?;
+    Ok(last.is_some_and(|record| record.timestamp().is_some()))
 }
 
 /// Drops the segments in front of `lsn`, as far as pins allow. Returns how many.
@@ -40,6 +65,7 @@ fn drop_chosen(
         |lsn| engine.drop_before(lsn),
     )?;
     shared.health.segments_dropped.add(dropped as u64);
+    shared.meters.dropped(dropped as u64);
     if dropped > 0 {
         tracing::info!(segments = dropped, first_lsn = %engine.first_lsn(), "segments dropped");
     }

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Alarm, Clock, nanos};
-use crate::engine::Engine;
-use crate::error::{AppendError, CommitError};
+use crate::engine::{self, Engine};
+use crate::error::{AppendError, CommitError, HousekeepingCause, Task};
 use crate::floor::Floor;
 use crate::health::Health;
+use crate::meters::Meters;
 use crate::policy::Policies;
 use crate::retention;
 use crate::stats::LogStats;
-use crate::{Level, Lsn};
+use crate::{Level, Lsn, NewRecord, Timestamp};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub floor: Arc<Floor>,
     pub health: Health,
+    pub meters: Meters,
     /// What wakes the housekeeper, if there is one.
     pub alarm: Option<Arc<Alarm>>,
     /// The uptime, in nanoseconds, at which the log was last flushed as far as
@@ -41,6 +43,7 @@ impl Shared {
         policies: Policies,
         read_level: Level,
         clock: Arc<dyn Clock>,
+        meters: Meters,
     ) -> Self {
         let alarm = policies
             .need_housekeeper()
@@ -55,25 +58,29 @@ impl Shared {
             clock,
             floor: Arc::default(),
             health: Health::default(),
+            meters,
             alarm,
         }
     }
 
-    /// Appends with `append`, whose range of numbers counts, once `level` may
-    /// be asked for and nothing failed in the background; then waits for it.
+    /// Comes before every append: refuses what cannot be met, and does what is
+    /// due first.
     #[inline]
-    pub(crate) fn append_with(
-        &self,
-        level: Level,
-        append: impl FnOnce(&dyn Engine) -> Result<Range<Lsn>, crate::engine::AppendError>,
-    ) -> Result<Range<Lsn>, AppendError> {
+    pub(crate) fn begin(&self, level: Level) -> Result<(), AppendError> {
         self.admit(level)?;
-        self.rotate_if_full()?;
-        let lsns = append(self.engine.as_ref())?;
-        if !lsns.is_empty() {
-            self.settle(lsns.end, level)?;
-        }
-        Ok(lsns)
+        self.rotate_if_full()
+    }
+
+    /// What records get that have no timestamp.
+    #[inline]
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp(self.policies.stamps.then(|| self.clock.now()))
+    }
+
+    /// The record with the time by the log's clock, if it has none.
+    #[inline]
+    pub(crate) fn stamped<'a>(&self, record: NewRecord<'a>) -> NewRecord<'a> {
+        self.stamp().put_on(record)
     }
 
     /// Refuses a level that is not kept, and tells what failed in the
@@ -87,13 +94,23 @@ impl Shared {
         self.health.tell().map_err(CommitError::from)
     }
 
-    /// What follows an append: waiting for the level, the flush that its count
-    /// asks for, and word to those who care for full segments.
+    /// Comes behind every append: waits for the level, does the flush that the
+    /// count asks for, and gives word to those who care for full segments.
     #[inline]
-    fn settle(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
+    pub(crate) fn finish(
+        &self,
+        lsns: Range<Lsn>,
+        bytes: usize,
+        level: Level,
+    ) -> Result<(), CommitError> {
+        if lsns.is_empty() {
+            return Ok(());
+        }
+        let end = lsns.end;
+        self.meters.appended(end.0 - lsns.start.0, bytes as u64);
         // Appending has done that.
         if level != Level::Published {
-            self.engine.commit(end, level)?;
+            self.commit(end, level)?;
         }
         if let Some(records) = self.policies.flush.records {
             self.flush_if_many(end, records)?;
@@ -110,10 +127,16 @@ impl Shared {
         let level = self.policies.flush.level;
         let unflushed = end.distance_from(self.reached(level)).unwrap_or_default();
         if unflushed >= records {
-            self.engine.commit(end, level)?;
+            self.commit(end, level)?;
             self.note_flush(level);
         }
         Ok(())
+    }
+
+    /// Waits until what is published below `end` has reached `level`.
+    pub(crate) fn commit(&self, end: Lsn, level: Level) -> Result<(), engine::CommitError> {
+        self.meters
+            .committing(level, || self.engine.commit(end, level))
     }
 
     /// Begins another segment if the active one has as many records as it may.
@@ -160,8 +183,7 @@ impl Shared {
         if self.engine.keeps() == Level::Published
             && let Err(error) = retention::apply_sizes(self)
         {
-            self.health
-                .fail(crate::Task::Retain, self.clock.uptime(), error.into());
+            self.fail(Task::Retain, error.into());
         }
         if let Some(alarm) = &self.alarm {
             alarm.ring();
@@ -171,7 +193,7 @@ impl Shared {
     /// Brings everything published to `level`; the end of what has reached it.
     pub(crate) fn flush_to(&self, level: Level) -> Result<Lsn, CommitError> {
         self.admit(level)?;
-        self.engine.commit(Lsn(u64::MAX), level)?;
+        self.commit(Lsn(u64::MAX), level)?;
         self.note_flush(level);
         Ok(self.reached(level))
     }
@@ -212,6 +234,12 @@ impl Shared {
         }
     }
 
+    /// Takes down what could not be done in the background.
+    pub(crate) fn fail(&self, task: Task, cause: HousekeepingCause) {
+        self.meters.failed();
+        self.health.fail(task, self.clock.uptime(), cause);
+    }
+
     pub(crate) fn stats(&self) -> LogStats {
         LogStats {
             engine: self.engine.stats(),
@@ -227,6 +255,20 @@ impl Shared {
         match Arc::try_unwrap(self) {
             Ok(shared) => Ok(shared.engine.close()?),
             Err(shared) => Ok(shared.engine.commit(Lsn(u64::MAX), shared.engine.keeps())?),
+        }
+    }
+}
+
+/// The time that records get which have none; nothing if the log gives none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp(Option<Timestamp>);
+
+impl Stamp {
+    #[inline]
+    pub(crate) fn put_on(self, record: NewRecord<'_>) -> NewRecord<'_> {
+        match self.0 {
+            Some(now) if !record.has_timestamp() => record.timestamp(now),
+            _ => record,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::floor::Pin;
 use crate::records::Records;
 use crate::shared::Shared;
-use crate::{Level, Lsn, ReadError, Record};
+use crate::{Level, Lsn, ReadError, Record, Timestamp};
 
 /// The records that a log had at one moment: made by
 /// [`Log::snapshot`](crate::Log::snapshot).
@@ -112,6 +112,18 @@ impl Snapshot {
             Err(error) if !is_empty => records.truncated(error),
             _ => records,
         }
+    }
+
+    /// The number of its first record whose timestamp is at or after `moment`,
+    /// see [`Log::lsn_at_or_after`](crate::Log::lsn_at_or_after).
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub fn lsn_at_or_after(&self, moment: Timestamp) -> Result<Option<Lsn>, ReadError> {
+        let found = self.shared.engine.lsn_at_or_after(moment)?;
+        let found = found.map(|lsn| lsn.max(self.first_lsn()));
+        Ok(found.filter(|lsn| *lsn < self.end))
     }
 
     /// Refuses what lies in front of its first record.

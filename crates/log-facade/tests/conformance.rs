@@ -26,7 +26,9 @@ impl Directory {
 
 impl Subject for Directory {
     fn open(&self, options: LogOptions) -> Result<Log, OpenError> {
-        options.mapped(self.is_mapped).open(self.directory.path())
+        options
+            .mapped_reading(self.is_mapped)
+            .open(self.directory.path())
     }
 }
 

@@ -202,6 +202,7 @@ fn options_do_what_they_say() {
         .segment_bytes(16 << 10)
         .record_bytes_max(1000)
         .index_interval_bytes(0)
+        .stamp(false)
         .open(directory.path())
         .unwrap();
     let refused = log.append(&[0; 1001]).unwrap_err();
@@ -245,8 +246,8 @@ fn a_torn_tail_is_cut_and_reported() {
     let active = log.segments().pop().unwrap();
     let frames_end = FIRST_POSITION + active.data_bytes;
     let file = killed.path().join(active.name.to_string());
-    // The last frame has 16 bytes of header and 40 of payload.
-    let position = frames_end - 56;
+    // The last frame has 16 bytes of header, 8 of timestamp and 40 of payload.
+    let position = frames_end - 64;
     File::options()
         .write(true)
         .open(&file)
@@ -307,7 +308,8 @@ fn a_reader_works_beside_the_writer() {
     assert_eq!(reader.report().tail, TailState::Clean);
     let verified = reader.verify();
     assert!(verified.is_sound());
-    assert_eq!((verified.records, verified.payload_bytes), (1000, 40_000));
+    // Each of 40 bytes, and 8 of timestamp.
+    assert_eq!((verified.records, verified.payload_bytes), (1000, 48_000));
 
     log.append(b"later").unwrap();
     log.close().unwrap();
@@ -440,4 +442,18 @@ fn a_held_record_survives_its_log() {
     log.close().unwrap();
     directory.close().unwrap();
     assert_eq!(record.payload(), b"held", "INV-M5");
+}
+
+#[test]
+fn the_longest_record_does_not_count_the_time_that_the_log_puts_on_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Log::options().record_bytes_max(1000);
+    let log = options.open(directory.path()).unwrap();
+    log.append(&[1; 1000]).unwrap();
+    let refused = log.append(&[1; 1001]);
+    assert!(
+        matches!(refused, Err(AppendError::TooLong { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(log.next_lsn(), Lsn(1));
 }

@@ -51,6 +51,9 @@ pub(crate) struct Catalog {
     current: Current<Version>,
     mapped_max: usize,
     policy: IndexPolicy,
+    /// Whether it takes segments in. One that does not leaves all of them to
+    /// the write-ahead log.
+    follows: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +78,16 @@ struct Seat {
 impl Catalog {
     /// A catalog of the sealed segments of a log that begins at `first`.
     pub(crate) fn new(first: Lsn, log: &impl Sealed, policy: IndexPolicy) -> Self {
-        let catalog = Self {
+        let mut catalog = Self::without_segments(first, policy);
+        catalog.follows = true;
+        catalog.reload(first, log);
+        catalog
+    }
+
+    /// A catalog that has no segment and takes none in, of a log that begins at
+    /// `first`.
+    pub(crate) fn without_segments(first: Lsn, policy: IndexPolicy) -> Self {
+        Self {
             current: Current::new(Version {
                 directory: Directory::empty_at(first),
                 count: 0,
@@ -84,14 +96,13 @@ impl Catalog {
             }),
             mapped_max: MAPPED_MAX,
             policy,
-        };
-        catalog.reload(first, log);
-        catalog
+            follows: false,
+        }
     }
 
     /// Takes over what the log has sealed since the last time.
     pub(crate) fn refresh(&self, log: &impl Sealed) {
-        if self.current.look(|version| version.count) == log.sealed_count() {
+        if !self.follows || self.current.look(|version| version.count) == log.sealed_count() {
             return;
         }
         self.current.change(|version| {
@@ -107,6 +118,9 @@ impl Catalog {
     /// Takes over what the log has, after it lost something: the segments that
     /// are no part of it any more.
     pub(crate) fn reload(&self, first: Lsn, log: &impl Sealed) -> Vec<Arc<Segment>> {
+        if !self.follows {
+            return Vec::new();
+        }
         self.current.change(|version| {
             let count = log.sealed_count();
             let all = log.sealed_from(Lsn::ZERO);

@@ -82,8 +82,8 @@ pub use records::{Records, Slice};
 pub use store::Store;
 pub use verify::{IndexCheck, IndexState, VerifyReport};
 
-// For a log that is a write-ahead log and no more, in files or in memory.
-pub use log_wal::{Iter, MemStorage, Storage, Wal};
+// What records are built from, and what a log without mapping can lie in.
+pub use log_wal::{Codec, MemStorage, Payload, Storage};
 
 // The words of the layer beneath that must travel up; API.md lists them.
 pub use log_wal::{

@@ -17,6 +17,7 @@ pub struct StoreOptions {
     pub(crate) wal: WalOptions,
     pub(crate) index_interval_bytes: u32,
     pub(crate) mapped_writing: bool,
+    pub(crate) mapped_reading: bool,
 }
 
 /// As Kafka's `index.interval.bytes`: an index of 1/512 of the data, and a
@@ -29,6 +30,7 @@ impl Default for StoreOptions {
             wal: WalOptions::default(),
             index_interval_bytes: INDEX_INTERVAL_BYTES_DEFAULT,
             mapped_writing: false,
+            mapped_reading: true,
         }
     }
 }
@@ -63,6 +65,16 @@ impl StoreOptions {
     #[must_use]
     pub fn mapped_writing(mut self, is_mapped: bool) -> Self {
         self.mapped_writing = is_mapped;
+        self
+    }
+
+    /// Whether sealed segments are mapped and indexed. Default true. If not,
+    /// they are read through the write-ahead log, and no file lies beside them;
+    /// indexes that are there are left alone. It says nothing about the log: it
+    /// may be opened either way.
+    #[must_use]
+    pub fn mapped_reading(mut self, is_mapped: bool) -> Self {
+        self.mapped_reading = is_mapped;
         self
     }
 }

@@ -17,6 +17,7 @@ use crate::envelope::{Record, Timestamp};
 use crate::frames::{Frames, Place};
 use crate::index::{self, Index, IndexFault, Times, timestamp_of};
 use crate::map::{MapError, map_sealed};
+use crate::options::StoreOptions;
 use crate::sync::{Mutex, lock};
 use crate::walk::Walk;
 
@@ -28,6 +29,16 @@ pub(crate) struct IndexPolicy {
     /// Whether built indexes are put beside their segments. Only the log's one
     /// writer may.
     pub saves: bool,
+}
+
+impl IndexPolicy {
+    /// What a log's writer goes by.
+    pub(crate) fn of(options: &StoreOptions) -> Self {
+        Self {
+            interval_bytes: options.index_interval_bytes,
+            saves: true,
+        }
+    }
 }
 
 /// A sealed segment.

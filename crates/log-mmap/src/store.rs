@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use log_wal::{
-    AppendError, CommitError, Level, Lsn, OpenError, OpenReport, ReadError, SegmentInfo, Stats,
-    TruncateError, Wal, Watermarks,
+    AppendError, CommitError, Level, Lsn, OpenError, OpenReport, Payload, ReadError, SegmentInfo,
+    Stats, Storage, TruncateError, Wal, Watermarks,
 };
 
 use crate::by_time::{self, Recent};
@@ -76,6 +76,7 @@ impl Store {
     /// an index.
     pub fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Self, OpenError> {
         let directory = directory.as_ref();
+        let policy = IndexPolicy::of(&options);
         let wal = match options.mapped_writing {
             false => Wal::open_with(directory, options.wal)?,
             true => {
@@ -84,18 +85,45 @@ impl Store {
                 Wal::with_storage(Arc::new(storage), options.wal)?
             }
         };
-        leftovers::remove_orphans(directory);
-        let policy = IndexPolicy {
-            interval_bytes: options.index_interval_bytes,
-            saves: true,
+        let catalog = if options.mapped_reading {
+            leftovers::remove_orphans(directory);
+            Catalog::new(wal.first_lsn(), &wal, policy)
+        } else {
+            Catalog::without_segments(wal.first_lsn(), policy)
         };
-        let catalog = Catalog::new(wal.first_lsn(), &wal, policy);
-        Ok(Self {
+        Ok(Self::new(wal, catalog))
+    }
+
+    /// The same in any [`Storage`]: nothing is mapped, as without
+    /// [`mapped_reading`](StoreOptions::mapped_reading).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use log_mmap::{Lsn, MemStorage, Store, StoreOptions};
+    ///
+    /// let store = Store::open_on(Arc::new(MemStorage::new()), StoreOptions::default())?;
+    /// store.append(b"in memory")?;
+    /// assert!(store.read(Lsn(0))?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open_on(storage: Arc<dyn Storage>, options: StoreOptions) -> Result<Self, OpenError> {
+        let policy = IndexPolicy::of(&options);
+        let wal = Wal::with_storage(storage, options.wal)?;
+        let catalog = Catalog::without_segments(wal.first_lsn(), policy);
+        Ok(Self::new(wal, catalog))
+    }
+
+    fn new(wal: Wal, catalog: Catalog) -> Self {
+        Self {
             indexed: Mutex::new(Indexed::all_of(&wal)),
             wal,
             catalog,
             recent: Recent::default(),
-        })
+        }
     }
 
     /// What opening found.
@@ -128,21 +156,6 @@ impl Store {
         self.wal.append_batch(payloads)
     }
 
-    /// Appends a record of `payload_bytes` that `fill` writes where it will
-    /// stay, see [`Wal::append_in_place`]. Returns its number, and what `fill`
-    /// returns.
-    ///
-    /// # Errors
-    ///
-    /// See [`AppendError`]; `fill` was not called.
-    pub fn append_in_place<R>(
-        &self,
-        payload_bytes: usize,
-        fill: impl FnOnce(&mut [u8]) -> R,
-    ) -> Result<(Lsn, R), AppendError> {
-        self.wal.append_in_place(payload_bytes, fill)
-    }
-
     /// Appends a record with a timestamp, a key or whatever else it carries,
     /// otherwise as [`append`](Self::append) does.
     ///
@@ -162,6 +175,16 @@ impl Store {
     /// See [`AppendError`]; none was appended.
     pub fn append_records(&self, records: &[NewRecord<'_>]) -> Result<Range<Lsn>, AppendError> {
         self.wal.append_batch(records)
+    }
+
+    /// Appends a record that writes itself, see [`Wal::append_payload`]. What
+    /// its codec says must be how its bytes are to be taken apart.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; the record was not appended.
+    pub fn append_payload<P: Payload + ?Sized>(&self, payload: &P) -> Result<Lsn, AppendError> {
+        self.wal.append_payload(payload)
     }
 
     /// Waits until every record below `end` that is published now has reached

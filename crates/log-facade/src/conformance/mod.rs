@@ -23,6 +23,7 @@
 //! ```
 
 pub mod append;
+pub mod carry;
 pub mod level;
 pub mod read;
 pub mod reopen;
@@ -72,8 +73,17 @@ macro_rules! conformance_tests {
                 past_the_end_there_is_nothing,
                 an_iterator_goes_on_with_what_is_appended_later,
                 records_are_found_across_segments,
+                a_slice_says_where_to_read_on,
+                what_is_read_backwards_is_the_same_in_reverse,
                 nothing_is_shown_below_the_read_level,
                 a_snapshot_stays_as_it_is,
+            ],
+            carry: [
+                a_record_comes_back_with_all_that_it_carries,
+                a_record_without_a_time_gets_the_clocks,
+                a_log_may_leave_records_without_a_time,
+                records_are_found_by_time,
+                records_are_found_by_time_whatever_the_order_of_times,
             ],
             retain: [
                 rotating_ends_a_segment_once,

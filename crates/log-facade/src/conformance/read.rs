@@ -1,7 +1,7 @@
 //! What readers see.
 
 use super::{Subject, fill, kept, numbers, open, open_with, options, payload};
-use crate::{Level, Lsn};
+use crate::{Level, Lsn, ReadError};
 
 /// The same bytes under the same number.
 pub fn what_was_appended_is_read_by_number_and_in_order(subject: &dyn Subject) {
@@ -89,6 +89,74 @@ pub fn records_are_found_across_segments(subject: &dyn Subject) {
     }
 }
 
+/// In pieces of any size the log is the same.
+pub fn a_slice_says_where_to_read_on(subject: &dyn Subject) {
+    let log = open(subject);
+    fill(&log, 130);
+    log.rotate().expect("rotated");
+    fill(&log, 200);
+    for limit in [1, 7, 64, 200, 1000] {
+        let (mut next, mut seen) = (Lsn(0), Vec::new());
+        while next < Lsn(200) {
+            let slice = log.read_slice(next, limit).expect("readable");
+            assert!(!slice.records.is_empty() && slice.records.len() <= limit);
+            next = slice.next_lsn;
+            seen.extend(numbers(slice.records.into_iter().map(Ok)));
+        }
+        assert_eq!(seen, (0..200).collect::<Vec<_>>(), "{limit} at a time");
+    }
+    let past = log.read_slice(Lsn(200), None).expect("readable");
+    assert_eq!((past.records.len(), past.next_lsn), (0, Lsn(200)));
+    let all = log.read_slice(Lsn(0), None).expect("readable");
+    assert_eq!((all.records.len(), all.next_lsn), (200, Lsn(200)));
+}
+
+/// Across segments, in ranges, and meeting a reader from the front.
+pub fn what_is_read_backwards_is_the_same_in_reverse(subject: &dyn Subject) {
+    let log = open(subject);
+    fill(&log, 130);
+    log.rotate().expect("rotated");
+    fill(&log, 200);
+    assert_eq!(
+        numbers(log.iter().rev()),
+        (0..200).rev().collect::<Vec<_>>()
+    );
+    let range = log.range(Lsn(120)..Lsn(140)).rev();
+    assert_eq!(numbers(range), (120..140).rev().collect::<Vec<_>>());
+    assert_eq!(
+        numbers(log.iter().rev().take(3)),
+        [199, 198, 197],
+        "the newest"
+    );
+
+    let mut records = log.range(Lsn(60)..Lsn(160));
+    let (mut front, mut back) = (60, 160);
+    while let Some(record) = records.next() {
+        assert_eq!(record.expect("readable").lsn(), Lsn(front));
+        front += 1;
+        if let Some(record) = records.next_back() {
+            back -= 1;
+            assert_eq!(record.expect("readable").lsn(), Lsn(back));
+        }
+    }
+    assert_eq!((front, back), (110, 110), "each once");
+    assert!(records.next_back().is_none());
+
+    log.drop_before(Lsn(130)).expect("dropped");
+    let mut records = log.range(Lsn(100)..Lsn(150)).rev();
+    let there: Vec<_> = records.by_ref().take(20).collect();
+    assert_eq!(numbers(there).last(), Some(&130));
+    let told = records.next();
+    let is_told = matches!(
+        told,
+        Some(Err(ReadError::Truncated {
+            first: Lsn(130),
+            ..
+        }))
+    );
+    assert!(is_told, "INV-F2: {told:?}");
+}
+
 /// Nobody sees what can still be undone, if so chosen.
 pub fn nothing_is_shown_below_the_read_level(subject: &dyn Subject) {
     let probe = open(subject);
@@ -103,6 +171,9 @@ pub fn nothing_is_shown_below_the_read_level(subject: &dyn Subject) {
         fill_behind(&log, old, 3);
         assert_eq!(log.next_lsn(), Lsn(old), "{level:?}");
         assert!(records.next().is_none());
+        assert!(log.range(Lsn(old)..Lsn(old + 3)).next_back().is_none());
+        let slice = log.read_slice(Lsn(old), None).expect("readable");
+        assert_eq!((slice.records.len(), slice.next_lsn), (0, Lsn(old)));
         assert_eq!(log.read(Lsn(old)).expect("readable"), None);
         assert!(
             log.snapshot()

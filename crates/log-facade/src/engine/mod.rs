@@ -2,34 +2,35 @@
 //!
 //! | engine | keeps | reads | for |
 //! |---|---|---|---|
-//! | [`MappedEngine`] | *durable* | mapped and indexed | most logs; the default |
-//! | [`WalEngine`] | *durable* | through files, nothing beside them | logs that are written often and read seldom |
-//! | [`WalEngine::ephemeral`] | *published* | memory | logs that may vanish with the process |
+//! | mapped: [`StoreEngine::open`] | *durable* | mapped and indexed | most logs; the default |
+//! | WAL only: the same without mapping | *durable* | through files, nothing beside them | logs that are written often and read seldom |
+//! | memory: [`StoreEngine::ephemeral`] | *published* | memory | logs that may vanish with the process |
 //!
-//! A [`Log`](crate::Log) adds time, policies and background work, and asks its
-//! engine for nothing but what stands here. What the rules are that an engine
-//! must keep is written down as tests: the module `conformance`
-//! (a feature) runs them against any engine, also one of yours,
+//! The three are one piece of code that is told what to leave out, so they
+//! cannot come to differ. A [`Log`](crate::Log) adds time, policies and
+//! background work, and asks its engine for nothing but what stands here. What
+//! the rules are that an engine must keep is written down as tests: the module
+//! `conformance` (a feature) runs them against any engine, also one of yours,
 //! that [`LogOptions::open_engine`](crate::LogOptions::open_engine) takes.
 
-mod mapped;
 mod records;
-mod wal;
+mod store;
 
 use std::fmt::Debug;
 use std::ops::Range;
 use std::time::Duration;
 
-pub use mapped::MappedEngine;
 pub use records::Records;
-pub use wal::WalEngine;
+pub use store::StoreEngine;
 
 // In these words an engine says what it could not do.
 pub use log_mmap::{AppendError, CommitError, OpenError, ReadError};
-// What a write-ahead log can lie in.
+// What a log without mapping can lie in.
 pub use log_mmap::{MemStorage, Storage};
 
-use crate::{Level, Lsn, OpenReport, Record, SegmentInfo, Stats, Watermarks};
+use crate::{
+    Level, Lsn, NewRecord, OpenReport, Record, SegmentInfo, Slice, Stats, Timestamp, Watermarks,
+};
 
 /// What a [`Log`](crate::Log) stands on.
 ///
@@ -48,23 +49,25 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`AppendError`]; it was not appended.
-    fn append(&self, payload: &[u8]) -> Result<Lsn, AppendError>;
+    fn append(&self, record: &NewRecord<'_>) -> Result<Lsn, AppendError>;
 
     /// Appends records that are visible, and recovered, all or none.
     ///
     /// # Errors
     ///
     /// See [`AppendError`]; none was appended.
-    fn append_batch(&self, payloads: &[&[u8]]) -> Result<Range<Lsn>, AppendError>;
+    fn append_batch(&self, records: &[NewRecord<'_>]) -> Result<Range<Lsn>, AppendError>;
 
-    /// Appends a record of `payload_bytes` that `fill`, called once, writes
-    /// where it stays. If it panics, its number stays without a record.
+    /// Appends a record whose payload of `payload_bytes`, behind that of
+    /// `record`, `fill` writes where it stays; it is called once. If it panics,
+    /// its number stays without a record.
     ///
     /// # Errors
     ///
     /// See [`AppendError`]; `fill` was not called.
     fn append_in_place(
         &self,
+        record: &NewRecord<'_>,
         payload_bytes: usize,
         fill: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Lsn, AppendError>;
@@ -99,8 +102,24 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// [`ReadError`].
     fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError>;
 
-    /// The records of `lsns` that there are when it looks, in order.
+    /// The records of `lsns` that there are when it looks, in order, from
+    /// either end.
     fn records(&self, lsns: Range<Lsn>) -> Records<'_>;
+
+    /// The records from `lsn` on, at most `limit`, and where to read on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read), about the first record.
+    fn read_slice(&self, lsn: Lsn, limit: Option<usize>) -> Result<Slice, ReadError>;
+
+    /// The number of the first record whose timestamp is at or after `moment`;
+    /// `None` if there is none. Records without one are passed over.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    fn lsn_at_or_after(&self, moment: Timestamp) -> Result<Option<Lsn>, ReadError>;
 
     /// Every segment, ascending; the last one takes the appends.
     fn segments(&self) -> Vec<SegmentInfo>;

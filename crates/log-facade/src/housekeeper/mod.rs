@@ -7,6 +7,7 @@
 //!
 //! With `clock` the only place that knows of threads and time (`INV-F4`).
 
+mod calendar;
 mod rounds;
 
 use std::any::Any;

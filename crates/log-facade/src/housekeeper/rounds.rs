@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::Lsn;
+use crate::{Lsn, Timestamp};
+
+use super::calendar::Calendar;
+use crate::clock::nanos;
 use crate::engine;
 use crate::error::{HousekeepingCause, Task};
 use crate::retention;
@@ -22,6 +25,8 @@ pub(super) struct Rounds<'a> {
     /// Not before, because it failed: trying again at once would fail again,
     /// and each try looks like another change.
     retention_pause: Duration,
+    /// By which retention goes, if it goes by age.
+    calendar: Option<Calendar>,
     /// The active segment with records, and the uptime at which it was new.
     active: Option<(Lsn, Duration)>,
 }
@@ -36,6 +41,7 @@ impl<'a> Rounds<'a> {
             // At once: a log may have grown old while it was closed.
             retention_due: Duration::ZERO,
             retention_pause: Duration::ZERO,
+            calendar: None,
             active: None,
         }
     }
@@ -57,8 +63,7 @@ impl<'a> Rounds<'a> {
     /// Takes down that the task could not be done.
     pub(super) fn fail(&mut self, cause: HousekeepingCause) {
         self.is_poisoned |= is_poison(&cause);
-        let at = self.shared.clock.uptime();
-        self.shared.health.fail(self.task, at, cause);
+        self.shared.fail(self.task, cause);
     }
 
     fn flush(&mut self) -> Option<Duration> {
@@ -71,7 +76,7 @@ impl<'a> Rounds<'a> {
         self.task = Task::Flush;
         let level = self.shared.policies.flush.level;
         if self.shared.engine.next_lsn() > self.shared.reached(level) {
-            match self.shared.engine.commit(Lsn(u64::MAX), level) {
+            match self.shared.commit(Lsn(u64::MAX), level) {
                 Ok(()) => self.shared.health.flushes.add(1),
                 Err(error) => self.fail(error.into()),
             }
@@ -142,12 +147,29 @@ impl<'a> Rounds<'a> {
         if now >= self.retention_due || (has_sealed && now >= self.retention_pause) {
             self.task = Task::Retain;
             self.retention_due = now + retention.interval;
-            if let Err(error) = retention::apply_sizes(self.shared) {
+            if let Err(cause) = self.drop_old() {
                 self.retention_pause = self.retention_due;
-                self.fail(error.into());
+                self.fail(cause);
             }
         }
         Some(self.retention_due)
+    }
+
+    fn drop_old(&mut self) -> Result<(), HousekeepingCause> {
+        retention::apply_sizes(self.shared)?;
+        let Some(age) = self.shared.policies.retention.age else {
+            return Ok(());
+        };
+        let clock = &self.shared.clock;
+        let calendar = self.calendar.get_or_insert_with(|| Calendar::new(age));
+        let (now, has_jumped) = calendar.believe(clock.now(), clock.uptime());
+        if has_jumped {
+            self.shared.health.clock_jumps.add(1);
+            tracing::warn!(believed = %now, "the time of day jumped forward; not believed yet");
+        }
+        let cutoff = Timestamp(now.0.saturating_sub(nanos(age)));
+        retention::apply_age(self.shared, cutoff)?;
+        Ok(())
     }
 }
 

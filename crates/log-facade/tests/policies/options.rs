@@ -26,6 +26,7 @@ fn a_bound_of_zero_is_refused_by_name() {
             Log::options().flush_interval(Duration::ZERO),
         ),
         ("flush_records", Log::options().flush_records(0)),
+        ("retain_age", Log::options().retain_age(Duration::ZERO)),
         ("retain_bytes", Log::options().retain_bytes(0)),
         ("retain_records", Log::options().retain_records(0)),
         (
@@ -70,4 +71,11 @@ fn a_log_that_does_nothing_by_itself_has_no_thread() {
     log.append(b"x").unwrap();
     assert!(!log.stats().housekeeping.is_running);
     assert_eq!(log.stats().housekeeping.rounds, 0);
+}
+
+#[test]
+fn retention_by_age_needs_records_that_have_a_time() {
+    let options = Log::options().stamp(false).retain_age(SECOND);
+    let policy = "retention by age";
+    assert_eq!(refusal(options), OptionsError::NoTimestamps { policy });
 }

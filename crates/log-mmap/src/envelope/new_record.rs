@@ -62,6 +62,13 @@ impl<'a> NewRecord<'a> {
         self
     }
 
+    /// Whether it was said when it happened.
+    #[must_use]
+    #[inline]
+    pub fn has_timestamp(&self) -> bool {
+        self.timestamp.is_some()
+    }
+
     /// The version of what the payload is written in; 0 is none.
     #[must_use]
     pub fn schema_version(mut self, version: u32) -> Self {

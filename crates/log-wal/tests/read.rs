@@ -182,7 +182,7 @@ fn a_damaged_payload_costs_one_record() {
     );
 }
 
-/// Whatever the lengths say that lead there.
+/// Whatever the lengths say that lead there. `INV-W11`
 #[test]
 fn no_flipped_bit_brings_back_a_wrong_record() {
     for record in [3, 40] {
@@ -262,7 +262,7 @@ fn readers_beside_a_writer_and_a_checkpoint_find_the_right_record() {
     });
 }
 
-/// Frames that look as if they had the same length, and do not.
+/// Frames that look as if they had the same length, and do not. `INV-W11`
 #[test]
 fn a_guess_that_is_wrong_costs_a_longer_way() {
     let storage = MemStorage::new();

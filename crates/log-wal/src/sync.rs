@@ -7,14 +7,14 @@
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8};
     pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
-    pub(crate) use std::thread::{Thread, current, park, park_timeout};
+    pub(crate) use std::thread::{Thread, current, park, park_timeout, yield_now};
 }
 
 #[cfg(log_loom)]
 mod imp {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8};
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
-    pub(crate) use loom::thread::{Thread, current, park};
+    pub(crate) use loom::thread::{Thread, current, park, yield_now};
 
     /// loom has no time: the timeout is over at once, after anybody else had a
     /// turn. What is left out is being unparked while it lasts.

@@ -14,6 +14,7 @@ mod retention;
 mod damage;
 mod index_damage;
 
+mod backward;
 mod by_time;
 
 mod reader;

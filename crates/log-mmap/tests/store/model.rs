@@ -5,8 +5,8 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::support::{index_paths, options};
-use log_mmap::{Lsn, ReadError, Reader, Record, Store};
+use crate::support::{index_paths, options, time_index_paths};
+use log_mmap::{Lsn, NewRecord, ReadError, Reader, Record, Store, Timestamp};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -31,7 +31,13 @@ enum Step {
     },
     Read(prop::sample::Index),
     ReadRange(prop::sample::Index, prop::sample::Index),
+    ReadSlice(prop::sample::Index, usize),
+    /// The first record at or after a moment.
+    Find(u64),
 }
+
+/// Timestamps are below this.
+const MOMENTS: u64 = 101;
 
 fn step() -> impl Strategy<Value = Step> {
     let length = prop_oneof![8 => 0..300_usize, 2 => 300..6000_usize];
@@ -51,6 +57,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<prop::sample::Index>().prop_map(Step::Read),
         2 => (any::<prop::sample::Index>(), any::<prop::sample::Index>())
             .prop_map(|(start, end)| Step::ReadRange(start, end)),
+        1 => (any::<prop::sample::Index>(), 0..40_usize)
+            .prop_map(|(start, limit)| Step::ReadSlice(start, limit)),
+        4 => (0..=MOMENTS).prop_map(Step::Find),
     ]
 }
 
@@ -59,6 +68,8 @@ struct Pair<'a> {
     directory: &'a Path,
     store: Option<Store>,
     model: BTreeMap<u64, Vec<u8>>,
+    /// The timestamps of those that have one.
+    times: BTreeMap<u64, Timestamp>,
     first: u64,
     end: u64,
     /// Counts payloads, so that no two are the same.
@@ -71,6 +82,7 @@ impl<'a> Pair<'a> {
             directory,
             store: Some(Store::open(directory, options(300)).unwrap()),
             model: BTreeMap::new(),
+            times: BTreeMap::new(),
             first: 0,
             end: 0,
             made: 0,
@@ -85,8 +97,21 @@ impl<'a> Pair<'a> {
         self.made += 1;
         let payload: Vec<u8> = (0..length).map(|at| (at * 7 + self.made) as u8).collect();
         self.model.insert(self.end, payload.clone());
+        // In no order, and not all have one.
+        if !self.made.is_multiple_of(4) {
+            let timestamp = Timestamp(self.made as u64 * 37 % MOMENTS);
+            self.times.insert(self.end, timestamp);
+        }
         self.end += 1;
         payload
+    }
+
+    fn new_record<'p>(&self, lsn: u64, payload: &'p [u8]) -> NewRecord<'p> {
+        let record = NewRecord::new(payload);
+        match self.times.get(&lsn) {
+            Some(timestamp) => record.timestamp(*timestamp),
+            None => record,
+        }
     }
 
     /// A number that the log has, or its end, or one beyond.
@@ -99,12 +124,16 @@ impl<'a> Pair<'a> {
         match step {
             Step::Append(length) => {
                 let payload = self.new_payload(length);
-                assert_eq!(self.store().append(&payload).unwrap(), end);
+                let record = self.new_record(end.0, &payload);
+                assert_eq!(self.store().append_record(&record).unwrap(), end);
             }
             Step::Batch(lengths) => {
                 let payloads: Vec<_> = lengths.iter().map(|l| self.new_payload(*l)).collect();
-                let payloads: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
-                let lsns = self.store().append_batch(&payloads).unwrap();
+                let records = (end.0..).zip(&payloads);
+                let records: Vec<_> = records
+                    .map(|(lsn, payload)| self.new_record(lsn, payload))
+                    .collect();
+                let lsns = self.store().append_records(&records).unwrap();
                 assert_eq!(lsns, end..Lsn(self.end));
             }
             Step::Rotate => drop(self.store().rotate().unwrap()),
@@ -123,11 +152,14 @@ impl<'a> Pair<'a> {
             Step::DamageIndex { which, kept } => self.damage_index(which, kept),
             Step::Read(at) => self.check_read(self.lsn(at)),
             Step::ReadRange(start, end) => self.check_range(self.lsn(start)..self.lsn(end)),
+            Step::ReadSlice(start, limit) => self.check_slice(self.lsn(start), limit),
+            Step::Find(moment) => self.check_find(Timestamp(moment)),
         }
     }
 
     fn damage_index(&self, which: prop::sample::Index, kept: prop::sample::Index) {
-        let indexes = index_paths(self.directory);
+        let mut indexes = index_paths(self.directory);
+        indexes.extend(time_index_paths(self.directory));
         if indexes.is_empty() {
             return;
         }
@@ -144,6 +176,7 @@ impl<'a> Pair<'a> {
         assert!(first <= lsn.max(self.first), "INV-F2: {first} of {lsn}");
         self.first = first;
         self.model = self.model.split_off(&first);
+        self.times = self.times.split_off(&first);
     }
 
     fn truncate_after(&mut self, end: u64) {
@@ -152,6 +185,7 @@ impl<'a> Pair<'a> {
         if truncated.is_ok() {
             self.end = end;
             self.model.split_off(&end);
+            self.times.split_off(&end);
         }
     }
 
@@ -180,17 +214,52 @@ impl<'a> Pair<'a> {
         let found: Vec<_> = found.map(Result::unwrap).collect();
         let start = lsns.start.min(lsns.end);
         let expected: Vec<_> = self.model.range(start..lsns.end).collect();
-        assert_eq!(found.len(), expected.len(), "{lsns:?}");
+        self.check_records(&found, expected);
+        let found = self.store().range(Lsn(lsns.start)..Lsn(lsns.end)).rev();
+        // The last one may say that it goes no further.
+        let mut found: Vec<_> = found.map_while(Result::ok).collect();
+        found.reverse();
+        self.check_records(&found, self.model.range(start..lsns.end).collect());
+    }
+
+    fn check_records(&self, found: &[Record], expected: Vec<(&u64, &Vec<u8>)>) {
+        assert_eq!(found.len(), expected.len());
         for (record, (lsn, payload)) in found.iter().zip(expected) {
             assert_eq!(record.lsn(), Lsn(*lsn));
             assert_eq!(record.payload(), payload);
+            assert_eq!(record.timestamp(), self.times.get(lsn).copied());
         }
+    }
+
+    fn check_slice(&self, start: u64, limit: usize) {
+        if start < self.first {
+            let told = self.store().read_slice(Lsn(start), limit.max(1));
+            assert!(matches!(told, Err(ReadError::Truncated { .. })), "{told:?}");
+            return;
+        }
+        let slice = self.store().read_slice(Lsn(start), limit).unwrap();
+        self.check_records(
+            &slice.records,
+            self.model.range(start..).take(limit).collect(),
+        );
+        let next = (start + slice.records.len() as u64).min(self.end);
+        assert_eq!(slice.next_lsn, Lsn(next));
+    }
+
+    fn check_find(&self, moment: Timestamp) {
+        let mut times = self.times.iter();
+        let expected = times.find(|(_, timestamp)| **timestamp >= moment);
+        let found = self.store().lsn_at_or_after(moment).unwrap();
+        assert_eq!(found, expected.map(|(lsn, _)| Lsn(*lsn)), "{moment}");
     }
 
     fn check_all(&self) {
         self.check_range(0..self.end + 1);
         for lsn in 0..=self.end {
             self.check_read(lsn);
+        }
+        for moment in 0..=MOMENTS {
+            self.check_find(Timestamp(moment));
         }
     }
 }

@@ -109,7 +109,7 @@ impl LogOptions {
     }
 
     /// How many bytes of a sealed segment one entry of its index stands for.
-    /// Default 4096; 0 gives every record its own: lookups by number get
+    /// Default 1024; 0 gives every record its own: lookups by number get
     /// faster, and the index takes 8 bytes a record.
     pub fn index_interval_bytes(mut self, bytes: u32) -> Self {
         self.store = self.store.index_interval_bytes(bytes);

@@ -20,9 +20,11 @@ pub struct StoreOptions {
     pub(crate) mapped_reading: bool,
 }
 
-/// As Kafka's `index.interval.bytes`: an index of 1/512 of the data, and a
-/// page or two to walk through for a lookup.
-pub(crate) const INDEX_INTERVAL_BYTES_DEFAULT: u32 = 4096;
+/// An index of 1/128 of the data, and a few records to walk over for a lookup.
+/// Each of them costs a miss of every cache: with 4096, as Kafka has it, reading
+/// by number took several times as long when records differ in length
+/// (`benches/mmap_read.rs`).
+pub(crate) const INDEX_INTERVAL_BYTES_DEFAULT: u32 = 1024;
 
 impl Default for StoreOptions {
     fn default() -> Self {
@@ -45,7 +47,7 @@ impl StoreOptions {
 
     /// How many bytes of a segment one index entry stands for: 8 bytes of
     /// index each, and about half of the interval to walk through at a lookup.
-    /// Default 4096; 0 gives every record its own entry. Holds for indexes
+    /// Default 1024; 0 gives every record its own entry. Holds for indexes
     /// that are built from now on; existing ones stay as they are.
     #[must_use]
     pub fn index_interval_bytes(mut self, bytes: u32) -> Self {

@@ -7,6 +7,10 @@ use super::{Entry, Index, Times};
 use crate::envelope::{self, Timestamp};
 use crate::frames::{Frames, Place};
 
+/// A moment is asked for more seldom than a number, and its entries are twice
+/// as long: one for so many intervals.
+const TIME_INTERVALS: u64 = 4;
+
 /// The indexes of a segment, and whether it has no damage.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -55,8 +59,9 @@ struct Builder {
     steps: Steps<Place>,
     /// The greatest timestamp so far.
     greatest: Option<Timestamp>,
-    /// Records from this position on get an entry.
+    /// Records from this position on get an entry, and one by time.
     due_position: u64,
+    time_due_position: u64,
     is_whole: bool,
 }
 
@@ -72,25 +77,25 @@ impl Builder {
             steps: Steps::default(),
             greatest: None,
             due_position: 0,
+            time_due_position: 0,
             is_whole: true,
         }
     }
 
     fn record(&mut self, place: Place, timestamp: Option<Timestamp>) {
+        let interval_bytes = u64::from(self.index.interval_bytes);
         if place.position >= self.due_position {
-            self.due_position = place.position + u64::from(self.index.interval_bytes);
-            self.entries_for(place);
+            self.due_position = place.position + interval_bytes;
+            let entry = Entry::new(self.index.base, place);
+            self.index.entries.extend(entry);
         }
-        self.greatest = self.greatest.max(timestamp);
-    }
-
-    fn entries_for(&mut self, place: Place) {
-        self.index
-            .entries
-            .extend(Entry::new(self.index.base, place));
-        if let Some(greatest) = self.greatest {
+        if place.position >= self.time_due_position
+            && let Some(greatest) = self.greatest
+        {
+            self.time_due_position = place.position + TIME_INTERVALS * interval_bytes;
             self.steps.note(greatest, place);
         }
+        self.greatest = self.greatest.max(timestamp);
     }
 
     fn damage(&mut self) {

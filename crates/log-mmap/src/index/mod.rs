@@ -40,13 +40,13 @@
 //! entry.
 //!
 //! **By time.** An entry says that its timestamp is the greatest of all
-//! records in front of its place. The places of the index by number have one,
-//! and the end of the segment; of several with the same timestamp there is the
-//! last only, and none in front of the first timestamp. So the last entry has
-//! the greatest timestamp of the segment, and a segment without timestamps has
-//! no entries. Of a record at or after a moment that comes first, no more than
-//! an interval lies behind the last entry before that moment, however far
-//! timestamps are out of order.
+//! records in front of its place. The first record behind one with a timestamp
+//! has an entry, then each that lies at least four intervals behind the one
+//! before, and the end of the segment; of several with the same timestamp there
+//! is the last only. So the last entry has the greatest timestamp of the
+//! segment, and a segment without timestamps has no entries. The first record
+//! at or after a moment lies no further than four intervals behind the last
+//! entry before that moment, however much timestamps are out of order.
 //!
 //! `header` and `layout` and `times` have the bytes, `build` makes both from a
 //! segment, `file` loads and saves them.

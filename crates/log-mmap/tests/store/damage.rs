@@ -96,6 +96,47 @@ fn a_file_that_is_gone_is_an_error() {
     }
 }
 
+/// Fault 35: the hole reads as zeros, before the file is mapped and after.
+#[test]
+fn a_hole_in_a_sealed_segment_is_an_error_for_its_records_alone() {
+    use rustix::fs::{FallocateFlags, fallocate};
+    const BLOCK: u64 = 4096;
+    for is_mapped_before in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        make(directory.path(), dense(), 2, 75);
+        let segment = segment_paths(directory.path()).remove(0);
+        let position = |lsn| position_of(directory.path(), lsn) as u64;
+        let hole = 2 * BLOCK..3 * BLOCK;
+        assert!(position(74) > hole.end, "there are records behind it");
+        let store = Store::open(directory.path(), dense()).unwrap();
+        if is_mapped_before {
+            assert_complete(&store, 150, "whole");
+        }
+        let punched = fallocate(
+            File::options().write(true).open(&segment).unwrap(),
+            FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+            hole.start,
+            BLOCK,
+        );
+        if punched == Err(rustix::io::Errno::OPNOTSUPP) {
+            return;
+        }
+        punched.unwrap();
+        for lsn in 0..74 {
+            let (from, to) = (position(lsn), position(lsn + 1));
+            let context = format!("record {lsn} at {from}, mapped before: {is_mapped_before}");
+            if from < hole.end && to > hole.start {
+                let damage = damage_of(store.read(Lsn(lsn)));
+                assert_eq!(damage.path, segment, "{context}");
+            } else {
+                let record = store.read(Lsn(lsn)).unwrap().unwrap();
+                assert_eq!(record.payload(), payload(lsn), "{context}");
+            }
+        }
+        assert!(!Reader::open(directory.path()).unwrap().verify().is_sound());
+    }
+}
+
 #[test]
 fn a_damaged_record_is_an_error_and_all_others_are_read_with_and_without_an_index() {
     let (directory, segment) = log();

@@ -9,6 +9,7 @@ mod model;
 
 mod hand_over;
 mod held_records;
+mod kills;
 mod retention;
 
 mod damage;

@@ -18,6 +18,7 @@ use log_wal::{Lsn, ReadError, SealedSegment, Wal};
 use crate::current::Current;
 use crate::directory::Directory;
 use crate::envelope::{Record, Timestamp};
+use crate::leftovers;
 use crate::segment::{IndexPolicy, Mapped, Segment};
 use crate::walk::Walk;
 
@@ -134,15 +135,15 @@ impl Catalog {
         })
     }
 
-    /// Forgets the segments that end at or before `lsn`; which those are.
-    pub(crate) fn drop_before(&self, lsn: Lsn) -> Vec<Arc<Segment>> {
+    /// Forgets the segments that end at or before `lsn`: which those are, and
+    /// where the last one ends that it knows of.
+    pub(crate) fn drop_before(&self, lsn: Lsn) -> (Vec<Arc<Segment>>, Lsn) {
         self.current.change(|version| {
             let gone: Vec<_> = version.directory.before(lsn).map(Arc::clone).collect();
-            if gone.is_empty() {
-                return (None, gone);
-            }
             let rest = version.directory.without_before(lsn);
-            (Some(version.with(rest, version.count)), gone)
+            let end = rest.end();
+            let next = (!gone.is_empty()).then(|| version.with(rest, version.count));
+            (next, (gone, end))
         })
     }
 
@@ -262,9 +263,16 @@ impl Catalog {
     }
 
     /// Lets readers find a mapping, in place of an earlier one of its segment.
+    /// If that was dropped meanwhile, its index files go after it.
     fn seat(&self, mapped: &Arc<Mapped>) {
-        self.current
-            .change(|version| (version.seating(mapped, self.mapped_max), ()));
+        let segment = mapped.segment();
+        let is_dropped = self.current.change(|version| {
+            let is_dropped = !version.directory.has(segment);
+            (version.seating(mapped, self.mapped_max), is_dropped)
+        });
+        if is_dropped && self.policy.saves {
+            leftovers::remove_indexes([&**segment]);
+        }
     }
 
     /// The same with another bound for the mappings.
@@ -443,11 +451,9 @@ mod tests {
         let catalog = six_segments(&wal);
         let mapped = Arc::downgrade(&catalog.find(Lsn(1)).unwrap().unwrap());
         let late = catalog.segments_from(Lsn(1)).remove(0);
-        let gone: Vec<_> = catalog
-            .drop_before(Lsn(3))
-            .iter()
-            .map(|it| it.id())
-            .collect();
+        let (gone, end) = catalog.drop_before(Lsn(3));
+        assert_eq!(end, Lsn(6), "all that it knows of");
+        let gone: Vec<_> = gone.iter().map(|it| it.id()).collect();
         assert_eq!(gone, [1, 2, 3]);
         assert!(mapped.upgrade().is_none(), "its mapping went with it");
         assert!(catalog.find(Lsn(2)).is_none());
@@ -460,7 +466,7 @@ mod tests {
             catalog.find(Lsn(1)).is_none(),
             "the log has it still; we do not"
         );
-        assert_eq!(catalog.drop_before(Lsn(3)).len(), 0);
+        assert!(catalog.drop_before(Lsn(3)).0.is_empty());
         assert!(catalog.reload(wal.first_lsn(), &wal).is_empty());
         assert!(catalog.find(Lsn(1)).is_some(), "as the log has it");
     }

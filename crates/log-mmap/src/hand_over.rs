@@ -217,7 +217,7 @@ mod loom {
                 let (log, catalog) = (Arc::clone(&log), Arc::clone(&catalog));
                 thread::spawn(move || {
                     // As `Store::drop_before` does it.
-                    assert_eq!(catalog.drop_before(Lsn(1)).len(), 1);
+                    assert_eq!(catalog.drop_before(Lsn(1)).0.len(), 1);
                     log.drop_first();
                 })
             };

@@ -284,7 +284,8 @@ impl Store {
 
     /// Drops every sealed segment of which all records lie below `lsn`, oldest
     /// first, with its index, and returns how many. Never the active one:
-    /// records below `lsn` may stay.
+    /// records below `lsn` may stay. So may a segment that is sealed meanwhile,
+    /// until the next time.
     ///
     /// Records that are held stay valid (`INV-M5`). A reader that stands in a
     /// dropped segment finishes it, and is then told by
@@ -316,8 +317,10 @@ impl Store {
     pub fn drop_before(&self, lsn: Lsn) -> Result<usize, CommitError> {
         self.catalog.refresh(&self.wal);
         // The catalog first: nobody is led to a file that is about to go.
-        let gone = self.catalog.drop_before(lsn);
-        let dropped = self.wal.checkpoint(lsn);
+        let (gone, known_end) = self.catalog.drop_before(lsn);
+        // What was sealed since then stays until the next time: the catalog
+        // would miss it in between (INV-M4).
+        let dropped = self.wal.checkpoint(lsn.min(known_end));
         let first = self.wal.first_lsn();
         if dropped.is_err() {
             self.catalog.reload(first, &self.wal);

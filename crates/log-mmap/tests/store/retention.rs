@@ -239,6 +239,39 @@ fn what_retention_takes_away_under_readers_is_gone_and_never_wrong() {
 }
 
 #[test]
+fn segments_that_are_sealed_and_dropped_at_the_same_time_leave_no_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), dense()).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for lsn in 0..150 {
+                store.append(&payload(lsn)).unwrap();
+                store.rotate().unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                store.drop_before(store.next_lsn()).unwrap();
+            }
+        });
+    });
+    store.append(&payload(150)).unwrap();
+    store.rotate().unwrap();
+    assert_eq!(
+        store.read(Lsn(150)).unwrap().unwrap().payload(),
+        payload(150)
+    );
+    let sealed = store.segments().len() - 1;
+    assert_eq!(
+        index_paths(directory.path()).len(),
+        sealed,
+        "INV-M4: all are known"
+    );
+}
+
+#[test]
 fn truncation_takes_catalog_and_indexes_along() {
     let directory = tempfile::tempdir().unwrap();
     make(directory.path(), dense(), 5, 20);

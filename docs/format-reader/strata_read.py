@@ -47,6 +47,10 @@ class Damaged(Exception):
         super().__init__(f"{path}: byte {position}: {reason}")
 
 
+class Undecodable(Exception):
+    """A record is whole, and says what this reader does not understand."""
+
+
 class Header:
     def __init__(self, fields):
         (_, _, self.flags, self.uuid, self.id, self.salt, self.base,
@@ -308,6 +312,81 @@ def as_text(lsn, codec, payload):
     return f"{lsn} {codec} {len(payload)} {shown}"
 
 
+class Fields:
+    """The fields of a record in front of its payload."""
+
+    def __init__(self, codec, record):
+        self.record, self.position = record, 0
+        self.timestamp = self.key = None
+        self.schema_version, self.batch_count, self.headers = 0, 1, []
+        if codec & ~0x1F:
+            raise Undecodable("its codec names fields that are not in this version")
+        if codec & 1:
+            self.timestamp, = struct.unpack("<Q", self.take(8))
+        if codec & 2:
+            self.schema_version = self.varint_but(0)
+        if codec & 4:
+            self.batch_count = self.varint_but(1)
+        if codec & 8:
+            self.key = self.framed()
+        if codec & 16:
+            for _ in range(self.varint_but(0)):
+                name = self.name()
+                self.headers.append((name, self.framed()))
+        self.payload = record[self.position:]
+
+    def take(self, length):
+        taken = self.record[self.position:self.position + length]
+        if len(taken) < length:
+            raise Undecodable("a field goes beyond the record")
+        self.position += length
+        return taken
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            byte, = self.take(1)
+            value |= (byte & 0x7F) << shift
+            if value >= 1 << 32 or (byte == 0 and shift > 0):
+                raise Undecodable("a number is not written in its one way")
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    def varint_but(self, none):
+        value = self.varint()
+        if value == none:
+            raise Undecodable("a value that is as good as none")
+        return value
+
+    def framed(self):
+        return self.take(self.varint())
+
+    def name(self):
+        try:
+            return self.framed().decode()
+        except UnicodeDecodeError as error:
+            raise Undecodable("a header's name is not UTF-8") from error
+
+    def as_json(self, lsn):
+        return json.dumps({
+            "lsn": lsn,
+            "timestamp": self.timestamp,
+            "schema_version": self.schema_version,
+            "batch_count": self.batch_count,
+            "key_hex": None if self.key is None else self.key.hex(),
+            "headers": [[name, value.hex()] for name, value in self.headers],
+            "payload_hex": self.payload.hex(),
+        })
+
+
+def as_fields(lsn, codec, record):
+    try:
+        return Fields(codec, record).as_json(lsn)
+    except Undecodable as reason:
+        return json.dumps({"lsn": lsn, "codec": codec, "undecodable": str(reason)})
+
+
 def main():
     parser = argparse.ArgumentParser(
         description="Reads a Strata log, checking everything; see docs/FORMAT.md.",
@@ -316,6 +395,8 @@ def main():
     parser.add_argument("--json", action="store_true",
                         help='one object a line: {"lsn": 0, "codec": 0, "payload_hex": "6869"}; '
                         "without it: lsn, codec, length and payload in base64")
+    parser.add_argument("--fields", action="store_true",
+                        help="one object a line, the record's envelope taken apart")
     parser.add_argument("--segments", action="store_true",
                         help="list the segments instead of the records")
     arguments = parser.parse_args()
@@ -323,7 +404,7 @@ def main():
     def warn(message):
         print(message, file=sys.stderr)
 
-    show = as_json if arguments.json else as_text
+    show = as_fields if arguments.fields else as_json if arguments.json else as_text
     try:
         for segment, walk in read(list_segments(arguments.directory), warn):
             if arguments.segments:

@@ -18,6 +18,11 @@
 //! and nothing else (`INV-M3`). Every record that is handed out has passed its
 //! checksum.
 //!
+//! A record may carry a [`Timestamp`], a key, headers and more in front of its
+//! payload ([`NewRecord`]); what is not given takes no space. Records are read
+//! by number, by time ([`Store::lsn_at_or_after`]), in order, backwards, and
+//! in slices.
+//!
 //! This crate refuses to know when and why to drop segments, what time it is,
 //! and has no threads of its own (`INV-F4`).
 //!

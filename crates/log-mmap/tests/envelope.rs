@@ -55,6 +55,22 @@ fn the_layout_matches_the_drawing() {
 }
 
 #[test]
+fn the_worked_example_of_the_document_is_what_is_written() {
+    const FORMAT: &str = include_str!("../../../docs/FORMAT.md");
+    let record = NewRecord::new(b"pay")
+        .timestamp(Timestamp(123_456_789))
+        .key(b"key")
+        .header("h", b"v");
+    assert_eq!(record.codec().number(), 0x19);
+    let bytes = encoded(&record);
+    for field in [&bytes[..8], &bytes[8..12], &bytes[12..17], &bytes[17..]] {
+        let hex: Vec<_> = field.iter().map(|byte| format!("{byte:02x}")).collect();
+        let line = format!(" {}  ", hex.join(" "));
+        assert!(FORMAT.contains(&line), "{line}");
+    }
+}
+
+#[test]
 fn a_record_with_nothing_in_front_of_its_payload_is_plain() {
     let record = NewRecord::new(b"bytes").schema_version(0).batch_count(1);
     assert_eq!(record.codec(), Codec::PLAIN);

@@ -13,6 +13,8 @@ mod hand_over;
 mod held_records;
 #[path = "store/index_damage.rs"]
 mod index_damage;
+#[path = "store/kills.rs"]
+mod kills;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/reader.rs"]

@@ -2,8 +2,10 @@
 //! to find one by its time, when the log is mapped and in the page cache?
 //!
 //! The records have 256 B and a timestamp, or nothing (then they are plain
-//! ones). Floors walk a slice of the same bytes: with a checksum over each
-//! frame, and without.
+//! ones). Floors walk as many bytes in plain memory, with a checksum over each
+//! frame, and without: lower than any log can reach through a mapping, because
+//! the system gives large pieces of plain memory larger pages than it gives a
+//! mapped file.
 
 use std::fs;
 use std::hint::black_box;

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use log_core::{Cursor, Lsn, Region, Watermark};
 
 use crate::error::CommitError;
-use crate::format::{Header, SEAL_BYTES};
+use crate::format::{FIRST_POSITION, Header, SEAL_BYTES};
 use crate::options::Level;
 use crate::report::{SealedSegment, Stats};
 use crate::segment::{End, SegmentMeta, Tail};
@@ -156,7 +156,20 @@ impl Disk {
         if level == Level::Durable {
             self.sync_written(&log.progress)?;
         }
+        let half_position = FIRST_POSITION.midpoint(self.file_bytes);
+        if self.cursor.position() as u64 >= half_position {
+            log.spares.want(self.blocks_of_next());
+        }
         Ok(())
+    }
+
+    /// The next segment will be used as this one was.
+    fn blocks_of_next(&self) -> Blocks {
+        if self.syncs < OFTEN_SYNCS {
+            Blocks::Reserved
+        } else {
+            Blocks::Written
+        }
     }
 
     /// Writes what is published in the cursor's segment.
@@ -250,13 +263,7 @@ impl Disk {
         next: &Header,
     ) -> Result<(Rotated, Option<Region>), CommitError> {
         self.sync_written(&log.progress)?;
-        // The next segment will be used as this one was.
-        let blocks = if self.syncs < OFTEN_SYNCS {
-            Blocks::Reserved
-        } else {
-            Blocks::Written
-        };
-        let new = log.create_segment(next, blocks)?;
+        let new = log.create_segment(next, self.blocks_of_next())?;
         let sealed = self.seal(end, &log.progress)?;
         let file = new.file;
         Ok((Rotated { sealed, file }, new.region))

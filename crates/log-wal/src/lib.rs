@@ -59,6 +59,7 @@ mod regions;
 mod segment;
 mod segment_file;
 mod shared;
+mod spares;
 mod sync;
 mod tasks;
 

@@ -45,6 +45,7 @@ pub struct WalOptions {
     pub(crate) segment_bytes: u64,
     pub(crate) record_bytes_max: usize,
     pub(crate) backlog_segments_max: usize,
+    pub(crate) spare_segments_max: usize,
     pub(crate) verify: Verify,
 }
 
@@ -54,6 +55,7 @@ impl Default for WalOptions {
             segment_bytes: 16 << 20,
             record_bytes_max: PAYLOAD_BYTES_MAX,
             backlog_segments_max: 2,
+            spare_segments_max: 2,
             verify: Verify::Tail,
         }
     }
@@ -90,6 +92,25 @@ impl WalOptions {
     #[must_use]
     pub fn backlog_segments_max(mut self, segments: usize) -> Self {
         self.backlog_segments_max = segments.max(1);
+        self
+    }
+
+    /// How many files the log keeps ready to become segments. Default 2.
+    ///
+    /// One is made before it is needed, so that a rotation takes less time; the
+    /// others are segments that [`checkpoint`](crate::Wal::checkpoint) dropped
+    /// and nobody reads, which saves writing them anew. They take
+    /// [`segment_bytes`](Self::segment_bytes) each on the disk, and are removed
+    /// when the log is closed, or next opened. 0 keeps none: then dropped
+    /// segments are removed at once.
+    ///
+    /// A file that is used again is overwritten. Who copies the files of a log
+    /// while it is written must hold them
+    /// ([`open_held`](crate::storage::open_held)) or choose 0; a copy by a hard
+    /// link is noticed, and left alone.
+    #[must_use]
+    pub fn spare_segments_max(mut self, segments: usize) -> Self {
+        self.spare_segments_max = segments;
         self
     }
 

@@ -13,7 +13,10 @@ use crate::format::{FIRST_POSITION, FrameKey, HEADER_PAGE_BYTES, Header, region_
 use crate::recovery::temporary_name;
 use crate::segment::End;
 use crate::shared::Shared;
+use crate::spares::Spare;
 use crate::storage::{Blocks, SegmentFile, Storage};
+
+const RENAME: &str = "rename";
 
 /// A segment's file, durable with its name.
 #[derive(Debug)]
@@ -43,7 +46,19 @@ impl Shared {
         blocks: Blocks,
     ) -> Result<NewFile, CommitError> {
         let counters = &self.progress.counters;
-        let created = create_segment(self.storage.as_ref(), header, blocks, counters);
+        let storage = self.storage.as_ref();
+        let created = match self.spares.take(header.capacity_bytes) {
+            Some(spare) => match name_segment(storage, spare, *header, counters) {
+                // Somebody has tidied up.
+                Err(CreateError::Broken(RENAME, error))
+                    if error.kind() == io::ErrorKind::NotFound =>
+                {
+                    create_segment(storage, *header, blocks, counters)
+                }
+                named => named,
+            },
+            None => create_segment(storage, *header, blocks, counters),
+        };
         created.map_err(|error| {
             let path = self.storage.path(&header.name().to_string());
             match error {
@@ -70,16 +85,16 @@ impl Shared {
 /// Makes a segment's file.
 pub(crate) fn create_segment(
     storage: &dyn Storage,
-    header: &Header,
+    header: Header,
     blocks: Blocks,
     counters: &Counters,
 ) -> Result<NewFile, CreateError> {
-    let (name, temporary) = (header.name().to_string(), temporary_name(header.name()));
-    let file = match storage.create(&temporary, header.capacity_bytes, blocks) {
+    let (name, capacity_bytes) = (temporary_name(header.name()), header.capacity_bytes);
+    let file = match storage.create(&name, capacity_bytes, blocks) {
         // Left by an attempt that ran out of room half-way, or by a crash.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage
-            .remove(&temporary)
-            .and_then(|()| storage.create(&temporary, header.capacity_bytes, blocks)),
+            .remove(&name)
+            .and_then(|()| storage.create(&name, capacity_bytes, blocks)),
         other => other,
     };
     let file = file.map_err(|error| match error.kind() {
@@ -87,11 +102,32 @@ pub(crate) fn create_segment(
         _ => CreateError::Broken("create", error),
     })?;
     if blocks == Blocks::Written {
-        counters.wrote(header.capacity_bytes);
+        counters.wrote(capacity_bytes);
     }
-    let region = region_of(storage, file.as_ref(), header.capacity_bytes);
-    let region = region.map_err(CreateError::NotMapped)?;
-    let bytes = header.encode();
+    let region = region_of(storage, file.as_ref(), capacity_bytes);
+    let made = Spare {
+        name,
+        file,
+        capacity_bytes,
+        region: region.map_err(CreateError::NotMapped)?,
+        recycled: false,
+    };
+    name_segment(storage, made, header, counters)
+}
+
+/// Gives a file that is otherwise ready its header, and then its name.
+fn name_segment(
+    storage: &dyn Storage,
+    made: Spare,
+    header: Header,
+    counters: &Counters,
+) -> Result<NewFile, CreateError> {
+    let Spare { file, region, .. } = made;
+    let bytes = Header {
+        recycled: made.recycled,
+        ..header
+    }
+    .encode();
     let broken = |action| move |error| CreateError::Broken(action, error);
     file.write_at(0, &bytes).map_err(broken("write"))?;
     file.write_at(HEADER_PAGE_BYTES, &bytes)
@@ -99,8 +135,8 @@ pub(crate) fn create_segment(
     file.sync().map_err(broken("sync"))?;
     counters.synced();
     storage
-        .rename(&temporary, &name)
-        .map_err(broken("rename"))?;
+        .rename(&made.name, &header.name().to_string())
+        .map_err(broken(RENAME))?;
     storage
         .sync_directory()
         .map_err(broken("sync the directory of"))?;

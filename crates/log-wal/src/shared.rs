@@ -16,6 +16,7 @@ use crate::options::{Level, WalOptions};
 use crate::regions::Regions;
 use crate::report::SealedSegment;
 use crate::segment::{End, SegmentMeta, Tail};
+use crate::spares::Spares;
 use crate::storage::Storage;
 
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub open_files: OpenFiles,
     pub progress: Progress,
     pub regions: Regions,
+    pub spares: Spares,
     pub group: Group,
     /// Locked by the leader of a group alone.
     pub disk: Mutex<Disk>,
@@ -43,12 +45,17 @@ impl Shared {
     /// it if nobody else does.
     pub(crate) fn commit(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
         let end = end.min(self.tail.published_end());
-        self.group.commit(
-            end,
-            level,
-            |level| self.reached(level),
-            |level| self.advance(level),
-        )
+        let mut led = false;
+        let work = |level| {
+            led = true;
+            self.advance(level)
+        };
+        let reached = |level| self.reached(level);
+        self.group.commit(end, level, reached, work)?;
+        if led {
+            self.prepare_a_piece();
+        }
+        Ok(())
     }
 
     /// One past the last record that has reached `level`.
@@ -132,7 +139,7 @@ impl Shared {
         self.group.exclusively(|| {
             while let Some(segment) = self.catalog.pop_before(lsn) {
                 self.open_files.let_go(segment.end);
-                let removed = self.remove(&segment);
+                let removed = self.drop_file(&segment);
                 if let Err(CommitError::Refused { .. }) = &removed {
                     // A later one must not go before it.
                     self.catalog.put_back(segment);
@@ -145,19 +152,12 @@ impl Shared {
         Ok(dropped)
     }
 
-    /// Removes a segment's file, durably.
-    fn remove(&self, segment: &SealedSegment) -> Result<(), CommitError> {
-        match self.storage.remove(&segment.name.to_string()) {
-            Ok(()) => {}
-            // By an attempt that was said to have failed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(CommitError::Refused {
-                    action: "remove",
-                    path: segment.path.clone(),
-                    source: Arc::new(error),
-                });
-            }
+    /// Takes a segment's file out of the log, durably: it becomes a spare, or is
+    /// removed.
+    fn drop_file(&self, segment: &SealedSegment) -> Result<(), CommitError> {
+        let spare = self.recycle(segment);
+        if spare.is_none() {
+            self.remove(segment)?;
         }
         let synced = self.storage.sync_directory();
         synced.map_err(|error| CommitError::Poisoned {
@@ -165,7 +165,24 @@ impl Shared {
             action: "sync",
             first_unsure: self.progress.durable_end.get(),
             source: Arc::new(error),
-        })
+        })?;
+        if let Some(spare) = spare {
+            self.keep_spare(spare);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, segment: &SealedSegment) -> Result<(), CommitError> {
+        match self.storage.remove(&segment.name.to_string()) {
+            Ok(()) => Ok(()),
+            // By an attempt that was said to have failed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(CommitError::Refused {
+                action: "remove",
+                path: segment.path.clone(),
+                source: Arc::new(error),
+            }),
+        }
     }
 
     /// The sealed segment that has record `lsn`, which was published.
@@ -200,6 +217,7 @@ impl Shared {
         let finished = self.finish();
         // Fails only if the log is poisoned, and then nobody leads any more.
         let _closed = self.group.exclusively(|| {
+            self.spares.close(self.storage.as_ref());
             self.retire();
             Ok(())
         });

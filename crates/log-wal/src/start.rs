@@ -25,6 +25,7 @@ use crate::report::TailState;
 use crate::segment::{End, SegmentMeta, Tail};
 use crate::segment_file::{CreateError, create_segment, region_of, write_seal};
 use crate::shared::{Marks, Shared};
+use crate::spares::Spares;
 use crate::storage::{Blocks, LockError, SegmentFile, Storage};
 
 /// Becomes the only writer.
@@ -87,6 +88,7 @@ pub(crate) fn start(
         catalog: Catalog::new(examined.sealed),
         open_files: OpenFiles::default(),
         regions: Regions::default(),
+        spares: Spares::default(),
         group: Group::default(),
         marks: Marks::new(proven_end),
         log_uuid: header.log_uuid,
@@ -186,7 +188,7 @@ fn begin(
         predecessor: None,
     };
     let path = storage.path(&header.name().to_string());
-    let created = create_segment(storage, &header, Blocks::Written, &progress.counters);
+    let created = create_segment(storage, header, Blocks::Written, &progress.counters);
     let created = created.map_err(|error| match error {
         CreateError::NoRoom(error) => OpenError::io("create", &path, error),
         CreateError::NotMapped(error) => OpenError::io("map", &path, error),

@@ -193,11 +193,15 @@ impl Committer {
     /// has nothing left to do.
     pub fn run(&self, timeout: Duration) -> Result<bool, CommitError> {
         let shared = &*self.shared;
-        shared.group.lead_for_tasks(
+        let worked = shared.group.lead_for_tasks(
             timeout,
             |level| shared.reached(level),
             |level| shared.advance(level),
-        )
+        )?;
+        if worked {
+            shared.prepare_a_piece();
+        }
+        Ok(worked)
     }
 }
 

@@ -400,6 +400,24 @@ impl Wal {
         Ok(rolled)
     }
 
+    /// Makes the file that the next rotation will need, unless there is one
+    /// already, or none is to be kept
+    /// ([`spare_segments_max`](WalOptions::spare_segments_max)). Returns whether
+    /// it made one.
+    ///
+    /// For a thread that has the time. Without one the callers who lead groups
+    /// make it, a piece at a time. Blocks for writing as much as a segment
+    /// holds, if the log is synced often, and holds nobody up for longer than a
+    /// small piece of that takes.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]; never [`CommitError::Poisoned`], as no record
+    /// depends on it.
+    pub fn prepare(&self) -> Result<bool, CommitError> {
+        self.shared.prepare()
+    }
+
     /// Drops every sealed segment of which all records lie below `lsn`, oldest
     /// first, and returns how many. Never the active one: records below `lsn`
     /// may stay.
@@ -407,7 +425,9 @@ impl Wal {
     /// Call it when a checkpoint, a snapshot or a consumer has made the records
     /// unnecessary. Iterators that are reading a dropped segment finish it. Each
     /// removal is durable before the next is begun, so that a crash leaves a log
-    /// without a gap; blocks for a sync of the directory per segment.
+    /// without a gap; blocks for a sync of the directory per segment. Files that
+    /// nobody reads may be used again, see
+    /// [`spare_segments_max`](WalOptions::spare_segments_max).
     ///
     /// # Errors
     ///

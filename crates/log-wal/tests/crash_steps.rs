@@ -8,7 +8,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use common::{Files, append, count_of_prefix, payload, small, try_open, try_open_read_only};
+use common::{
+    Files, append, count_of_prefix, payload, small, try_open, try_open_read_only, with_spares,
+};
 use log_wal::storage::{Blocks, FoundFile, LockError, SegmentFile};
 use log_wal::{Lsn, MemStorage, Storage, Wal};
 
@@ -156,7 +158,7 @@ fn pictures_of(files: Files, work: impl FnOnce(&mut Wal, &Mutex<Album>)) -> Vec<
         storage: MemStorage::with_files(files),
         taken: Arc::clone(&taken),
     };
-    let mut wal = Wal::with_storage(Arc::new(storage), small()).unwrap();
+    let mut wal = Wal::with_storage(Arc::new(storage), with_spares()).unwrap();
     work(&mut wal, &taken);
     drop(wal);
     std::mem::take(&mut taken.lock().unwrap().pictures)

@@ -24,6 +24,7 @@ fn no_history_of_crashes_breaks_a_promise() {
     assert!(tally.acknowledged > 10_000 && tally.discarded > 5_000);
     assert!(tally.torn_tails > 200 && tally.rotations > 500);
     assert!(tally.poisoned > 100 && tally.disk_full > 20);
+    assert!(tally.recycled > 100);
 }
 
 /// Several threads append until the power goes. Which of them is how far is not

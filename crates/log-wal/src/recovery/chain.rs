@@ -43,6 +43,12 @@ pub(crate) fn temporary_name(name: SegmentName) -> String {
     format!("{name}{TEMPORARY}")
 }
 
+/// The name of a file that waits to become a segment. No segment has id 0, and
+/// so no file of a segment has this name.
+pub(crate) fn spare_name(number: u64) -> String {
+    format!("{:020}-{:010}.spare{number}{TEMPORARY}", 0, 0)
+}
+
 /// Whether a name belongs to a segment without being its data, as the files do
 /// that upper layers keep beside it.
 pub(crate) fn is_derived(name: &str) -> bool {

@@ -22,7 +22,7 @@ use log_core::{Lsn, Region};
 
 pub use table::Row;
 
-pub(crate) use chain::{refuse_strangers, temporary_name};
+pub(crate) use chain::{refuse_strangers, spare_name, temporary_name};
 pub(crate) use check::{Job, check_all};
 pub(crate) use scan::Prefix;
 pub(crate) use table::{BROKEN_CHAIN, DAMAGED_FRAME};

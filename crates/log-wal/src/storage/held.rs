@@ -48,6 +48,10 @@ pub fn open_held(path: &Path) -> io::Result<File> {
 
 /// See [`Storage::rename_unheld`](super::Storage::rename_unheld).
 pub(super) fn rename_unheld(from: &Path, to: &Path) -> io::Result<bool> {
+    if !cfg!(target_os = "linux") {
+        // Where a mapping does not keep the lock, it cannot be told.
+        return Ok(false);
+    }
     // For writing too, because some file systems ask for that.
     let file = File::options().read(true).write(true).open(from)?;
     match file.try_lock() {

@@ -10,8 +10,14 @@ use log_wal::{Codec, Lsn, MemStorage, OpenError, Payload, Wal, WalOptions, WalRe
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// Small segments, so that a few records fill one.
+/// Small segments, so that a few records fill one; and no spare files, so that
+/// every call to the disk is one that records depend on.
 pub(crate) fn small() -> WalOptions {
+    with_spares().spare_segments_max(0)
+}
+
+/// The same with spare files.
+pub(crate) fn with_spares() -> WalOptions {
     WalOptions::default().segment_bytes(16 << 10)
 }
 

@@ -10,6 +10,7 @@ mod power;
 mod syncs;
 
 mod failing;
+mod spares;
 mod waiting;
 
 mod damaged;

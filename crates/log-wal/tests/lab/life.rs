@@ -74,7 +74,13 @@ impl History {
             7 => (Operation::Remove, Failure::Refused(io)),
             _ => (Operation::Create, Failure::Refused(SimError::Full)),
         };
-        let calls = random.random_range(0..12);
+        // Files are made less often than anything else is done.
+        let calls_max = if operation == Operation::Create {
+            3
+        } else {
+            12
+        };
+        let calls = random.random_range(0..calls_max);
         let fault = Fault::on(operation, failure).after(calls);
         // A disk that stays full would end every life alike.
         if random.random_bool(0.3) && operation != Operation::Create {
@@ -127,7 +133,9 @@ impl History {
     }
 
     fn step(&mut self, wal: &mut Arc<Wal>) -> Result<Done, String> {
-        let outcome = match self.random.random_range(0..40) {
+        let outcome = match self.random.random_range(0..43) {
+            40 => self.prepare(wal).map_err(AppendError::from),
+            41..43 => self.checkpoint(wal).map_err(AppendError::from),
             0..16 => self.append(wal),
             16..21 => self.append_batch(wal),
             21..26 => self.append_durable(wal),
@@ -212,6 +220,14 @@ impl History {
         let end = self.random.random_range(0..=wal.next_lsn().0 + 1);
         let level = [Level::Written, Level::Durable][self.random.random_range(0..2)];
         Ok(wal.commit(Lsn(end), level)?)
+    }
+
+    /// No record depends on it, so that it never stops the log.
+    fn prepare(&self, wal: &Wal) -> Result<(), CommitError> {
+        match wal.prepare() {
+            Err(CommitError::Poisoned { .. }) => unreachable!("nothing is at stake"),
+            other => other.map(drop),
+        }
     }
 
     fn checkpoint(&mut self, wal: &Wal) -> Result<(), CommitError> {

@@ -46,6 +46,8 @@ pub(crate) struct Tally {
     pub rotations: u64,
     /// Times that records were discarded from the end by request.
     pub truncations: u64,
+    /// Segments begun in files that were used before.
+    pub recycled: u64,
 }
 
 impl fmt::Display for Tally {
@@ -65,6 +67,7 @@ impl fmt::Display for Tally {
             (self.torn_tails, "torn tails cut"),
             (self.rotations, "segments sealed"),
             (self.truncations, "truncations by request"),
+            (self.recycled, "crash states with a segment in a used file"),
             (self.poisoned, "logs poisoned by a fault"),
             (self.disk_full, "calls that found the disk full"),
         ];
@@ -87,6 +90,7 @@ impl AddAssign for Tally {
         self.disk_full += other.disk_full;
         self.rotations += other.rotations;
         self.truncations += other.truncations;
+        self.recycled += other.recycled;
     }
 }
 
@@ -162,7 +166,8 @@ impl History {
         };
         let options = WalOptions::default()
             .segment_bytes(16 << 10)
-            .backlog_segments_max(backlog_segments_max);
+            .backlog_segments_max(backlog_segments_max)
+            .spare_segments_max(random.random_range(0..4));
         Self {
             random,
             disk,

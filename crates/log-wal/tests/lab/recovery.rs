@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use log_wal::format::Header;
 use log_wal::storage::sim::{Chance, SimStorage};
 use log_wal::{OpenError, TailState, Wal, WalReader};
 use rand::{Rng, RngExt};
@@ -13,6 +14,7 @@ impl History {
     /// for the next life to open it again.
     pub(super) fn recover(&mut self, end: End) -> Result<(), String> {
         let found = self.disk.process_death();
+        self.tally.recycled += u64::from(has_used_file(&found));
         let wal = self.open(&found)?;
         let (first, count) = (wal.first_lsn(), self.compare(&wal, end)?);
         let mut end = end;
@@ -135,6 +137,14 @@ impl History {
         }
         Ok(())
     }
+}
+
+/// Whether the file of some segment was used before.
+fn has_used_file(disk: &SimStorage) -> bool {
+    let is_used = |(name, bytes): (&String, &Vec<u8>)| {
+        name.ends_with(".log") && Header::decode(bytes).is_ok_and(|header| header.recycled)
+    };
+    disk.files().iter().any(is_used)
 }
 
 /// Whether so many records may be found after another crash.

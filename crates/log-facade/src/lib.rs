@@ -43,11 +43,14 @@
 //! - **Readers beside the writer.** A [`LogReader`], in this process or
 //!   another, takes no lock and writes nothing.
 //! - **Policies, if you want them.** Flushing by [interval](LogOptions::flush_interval)
-//!   and by [count](LogOptions::flush_records), retention by
-//!   [bytes](LogOptions::retain_bytes) and by
-//!   [records](LogOptions::retain_records), rotation by
+//!   and by [count](LogOptions::flush_records); retention by
+//!   [age](LogOptions::retain_age), [bytes](LogOptions::retain_bytes) and
+//!   [records](LogOptions::retain_records); rotation by
 //!   [age](LogOptions::rotate_age). One background thread does it, started only
 //!   then; what it could not do is [told](CommitError::Housekeeping).
+//! - **Found by number and by time.** Every record is stamped, may carry a key
+//!   and headers ([`NewRecord`]), and is found by its number or by
+//!   [when it happened](Log::lsn_at_or_after), forwards and backwards.
 //! - **Views that stay.** A [`Snapshot`] shows the same records for as long as
 //!   you hold it, whatever is appended and whatever retention does.
 //! - **In memory, too.** [The same log without a disk](LogOptions::open_in_memory),

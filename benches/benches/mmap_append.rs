@@ -1,0 +1,178 @@
+//! What does it cost to append to a `Store`, by calls and through a mapping, and
+//! what does a store cost that lies there?
+//!
+//! *Published* touches memory only. *Written* means that the record survives the
+//! death of the process when the call returns: by calls that is an append and a
+//! flush, through a mapping it is the append. Its floor is one `pwrite` of the
+//! frame. All rotations are in the time: what a log costs in the long run.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use log_benches::contest::{Better, Column, Contest};
+use log_benches::effort::Effort;
+use log_benches::floor::{HEADER_BYTES, WrittenFile};
+use log_benches::scratch;
+use log_mmap::{Level, Lsn, Reader, Store, StoreOptions, WalOptions};
+
+const PAYLOAD: [u8; 256] = [7; 256];
+/// Twelve segments of 16 MiB.
+const RECORDS: u64 = 700_000;
+const DURABLE_RECORDS: u64 = 2_000;
+
+const NS_A_RECORD: &[Column] = &[Column {
+    name: "ns a record",
+    digits: 1,
+}];
+
+const MS: &[Column] = &[Column {
+    name: "ms",
+    digits: 3,
+}];
+
+fn ns_a_record(time: Duration, records: u64) -> Vec<f64> {
+    vec![time.as_nanos() as f64 / records as f64]
+}
+
+fn options(is_mapped: bool) -> StoreOptions {
+    StoreOptions::default().mapped_writing(is_mapped)
+}
+
+/// Appends to a fresh store, each record at this level.
+fn turn(is_mapped: bool, level: Level, records: u64) -> Vec<f64> {
+    let directory = scratch::directory();
+    let store = Store::open(directory.path(), options(is_mapped)).expect("it opens");
+    let start = Instant::now();
+    for _ in 0..records {
+        let lsn = store.append(black_box(&PAYLOAD)).expect("there is room");
+        if level > Level::Published {
+            store.commit(Lsn(lsn.0 + 1), level).expect("the disk works");
+        }
+    }
+    ns_a_record(start.elapsed(), records)
+}
+
+fn floor(records: u64, is_durable: bool) -> Vec<f64> {
+    let directory = scratch::directory();
+    let frame = [7; HEADER_BYTES + PAYLOAD.len()];
+    let bytes = frame.len() as u64 * records.min(60_000);
+    let path = directory.path().join("floor");
+    let mut file = WrittenFile::create(&path, bytes).expect("there is room");
+    let start = Instant::now();
+    for _ in 0..records {
+        file.write(black_box(&frame)).expect("the disk works");
+        if is_durable {
+            file.sync().expect("the disk works");
+        }
+    }
+    ns_a_record(start.elapsed(), records)
+}
+
+fn appends(effort: &Effort) {
+    let records = effort.scaled(RECORDS);
+    let mut published = Contest::new("append 256 B, published", Better::Lower, NS_A_RECORD);
+    published.add("Store", || turn(false, Level::Published, records));
+    published.add("Store, mapped writing (is written)", || {
+        turn(true, Level::Published, records)
+    });
+    published.hold(effort);
+
+    let mut written = Contest::new("append 256 B, written", Better::Lower, NS_A_RECORD);
+    written.add("Store, mapped writing", || {
+        turn(true, Level::Written, records)
+    });
+    written.add("Store, flushed each time", || {
+        turn(false, Level::Written, records)
+    });
+    written.add("floor: pwrite", || floor(records, false));
+    written.hold(effort);
+
+    let records = effort.scaled(DURABLE_RECORDS);
+    let mut durable = Contest::new("append 256 B, durable", Better::Lower, NS_A_RECORD);
+    durable.add("Store", || turn(false, Level::Durable, records));
+    durable.add("Store, mapped writing", || {
+        turn(true, Level::Durable, records)
+    });
+    durable.add("floor: pwrite, fdatasync", || floor(records, true));
+    durable.hold(effort);
+}
+
+/// A closed log of so many segments.
+fn made(directory: &Path, segments: u64) {
+    let wal = WalOptions::default().segment_bytes(64 << 10);
+    let store = Store::open(directory, StoreOptions::default().wal(wal)).expect("it opens");
+    while store.segments().len() < segments as usize {
+        store.append(&PAYLOAD).expect("there is room");
+    }
+    store.close().expect("the disk works");
+}
+
+fn openings(effort: &Effort) {
+    for segments in [10, 100, 1_000] {
+        let title = format!("open {segments} segments, page cache");
+        if !effort.wants(&title) {
+            continue;
+        }
+        let directory = scratch::directory();
+        made(directory.path(), segments);
+        let timed = |open: &dyn Fn(&Path)| {
+            let start = Instant::now();
+            open(directory.path());
+            vec![start.elapsed().as_secs_f64() * 1e3]
+        };
+        let mut contest = Contest::new(title, Better::Lower, MS);
+        contest.add("Reader", || {
+            timed(&|path| drop(black_box(Reader::open(path).expect("it opens"))))
+        });
+        contest.add("Follower, at the end", || {
+            timed(&|path| {
+                let follower = log_mmap::Follower::open(path, Lsn(u64::MAX));
+                drop(black_box(follower.expect("it opens")));
+            })
+        });
+        contest.add("floor: open and stat each file", || {
+            timed(&|path| {
+                for entry in fs::read_dir(path).expect("it is there") {
+                    let file = fs::File::open(entry.expect("it is there").path());
+                    let metadata = file.expect("it opens").metadata();
+                    black_box(metadata.expect("it is open").len());
+                }
+            })
+        });
+        contest.hold(effort);
+    }
+}
+
+/// What a store takes on disk, indexes included.
+fn sizes(effort: &Effort) {
+    if !effort.wants("bytes on disk") {
+        return;
+    }
+    let records = effort.scaled(RECORDS);
+    let directory = scratch::directory();
+    let store = Store::open(directory.path(), options(false)).expect("it opens");
+    for _ in 0..records {
+        store.append(&PAYLOAD).expect("there is room");
+    }
+    store.rotate().expect("the disk works");
+    store.close().expect("the disk works");
+    let newest = Reader::open(directory.path()).expect("it opens");
+    let newest = newest.segments().pop().expect("there is one");
+    let files = fs::read_dir(directory.path()).expect("it is there");
+    let bytes: u64 = files
+        .map(|entry| entry.expect("it is there"))
+        .filter(|entry| entry.path() != newest.path)
+        .map(|entry| entry.metadata().expect("it is there").len())
+        .sum();
+    let each = bytes as f64 / records as f64;
+    println!("\nbytes on disk per record of 256 B, sealed, with indexes: {each:.1}");
+}
+
+fn main() {
+    let effort = Effort::from_args();
+    appends(&effort);
+    openings(&effort);
+    sizes(&effort);
+}

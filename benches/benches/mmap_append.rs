@@ -1,5 +1,5 @@
 //! What does it cost to append to a `Store`, by calls and through a mapping, and
-//! what does a store cost that lies there?
+//! to open one?
 //!
 //! *Published* touches memory only. *Written* means that the record survives the
 //! death of the process when the call returns: by calls that is an append and a
@@ -145,34 +145,8 @@ fn openings(effort: &Effort) {
     }
 }
 
-/// What a store takes on disk, indexes included.
-fn sizes(effort: &Effort) {
-    if !effort.wants("bytes on disk") {
-        return;
-    }
-    let records = effort.scaled(RECORDS);
-    let directory = scratch::directory();
-    let store = Store::open(directory.path(), options(false)).expect("it opens");
-    for _ in 0..records {
-        store.append(&PAYLOAD).expect("there is room");
-    }
-    store.rotate().expect("the disk works");
-    store.close().expect("the disk works");
-    let newest = Reader::open(directory.path()).expect("it opens");
-    let newest = newest.segments().pop().expect("there is one");
-    let files = fs::read_dir(directory.path()).expect("it is there");
-    let bytes: u64 = files
-        .map(|entry| entry.expect("it is there"))
-        .filter(|entry| entry.path() != newest.path)
-        .map(|entry| entry.metadata().expect("it is there").len())
-        .sum();
-    let each = bytes as f64 / records as f64;
-    println!("\nbytes on disk per record of 256 B, sealed, with indexes: {each:.1}");
-}
-
 fn main() {
     let effort = Effort::from_args();
     appends(&effort);
     openings(&effort);
-    sizes(&effort);
 }

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use log_wal::storage::{Region, open_held};
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw};
 
 /// Why a file could not be mapped.
 #[derive(Debug)]
@@ -161,9 +161,9 @@ pub(crate) fn map_region(file: &File, len_bytes: usize) -> io::Result<Region> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let map = MmapOptions::new().len(len_bytes).map_raw(file)?;
-    // Appends touch page after page, once each; reading ahead would make large
-    // folios, and every sync would write all of one.
-    map.advise(Advice::Random)?;
+    // No advice: without the kernel's reading ahead (`MADV_RANDOM`) each first
+    // store to a page and each sync take a third longer; and populating it all
+    // beforehand makes the append that rotates wait seven times as long.
     let memory = NonNull::new(map.as_mut_ptr()).ok_or(io::ErrorKind::OutOfMemory)?;
     // SAFETY:
     // - valid and initialised for `len_bytes`, which the file has, for as long

@@ -95,7 +95,9 @@ mod policy;
 mod reader;
 mod records;
 mod snapshot;
+mod subscribe;
 
+mod news;
 mod shared;
 
 mod clock;
@@ -122,6 +124,7 @@ pub use options::LogOptions;
 pub use reader::LogReader;
 pub use records::Records;
 pub use snapshot::Snapshot;
+pub use subscribe::{NextError, StartAt, SubscribeError, SubscribeOptions, Subscription};
 pub use stats::{HousekeepingStats, LogStats};
 
 // The words of the layers beneath that are part of this API; API.md lists

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::error::{AppendError, CommitError, OpenError};
 use crate::housekeeper::Housekeeper;
 use crate::meters::Meters;
+use crate::news::Door;
 use crate::options::LogOptions;
 use crate::policy::Policies;
 use crate::records::Records;
@@ -19,6 +20,7 @@ use crate::retention;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::stats::LogStats;
+use crate::subscribe::{StartAt, SubscribeError, SubscribeOptions, Subscription};
 use crate::{
     Level, Lsn, NewRecord, OpenReport, ReadError, Record, SegmentInfo, Slice, Timestamp, Watermarks,
 };
@@ -37,6 +39,8 @@ pub struct Log {
     // Stopped first: it works on the other.
     housekeeper: Option<Housekeeper>,
     shared: Arc<Shared>,
+    /// To this log, for those who must not keep it open.
+    door: Arc<Door>,
 }
 
 impl Log {
@@ -69,6 +73,7 @@ impl Log {
         let housekeeper = Housekeeper::start(&shared).map_err(OpenError::Housekeeper)?;
         Ok(Self {
             housekeeper,
+            door: Door::of(&shared),
             shared,
         })
     }
@@ -325,7 +330,7 @@ impl Log {
     /// See [`AppendError`].
     pub fn rotate(&self) -> Result<bool, AppendError> {
         self.shared.admit(Level::Published)?;
-        Ok(self.shared.engine.rotate()?)
+        Ok(self.shared.rotate()?)
     }
 
     /// Drops the sealed segments of which all records lie below `lsn`, oldest
@@ -452,6 +457,29 @@ impl Log {
         Snapshot::take(&self.shared, level)
     }
 
+    /// The records from `start` on, and those that will be appended, one after
+    /// the other: see [`Subscription`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SubscribeError`].
+    pub fn subscribe(&self, start: StartAt) -> Result<Subscription, SubscribeError> {
+        self.subscribe_with(start, SubscribeOptions::default())
+    }
+
+    /// The same, for some of the records, or at another level.
+    ///
+    /// # Errors
+    ///
+    /// See [`SubscribeError`].
+    pub fn subscribe_with(
+        &self,
+        start: StartAt,
+        options: SubscribeOptions,
+    ) -> Result<Subscription, SubscribeError> {
+        Subscription::begin(&self.shared, &self.door, start, options)
+    }
+
     /// Blocks until record `lsn` is published, at most for `timeout` (`None`:
     /// for ever). Returns whether it is.
     pub fn wait_published(&self, lsn: Lsn, timeout: Option<Duration>) -> bool {
@@ -515,15 +543,27 @@ impl Log {
     /// # Errors
     ///
     /// See [`CommitError`]. The log is closed all the same.
-    pub fn close(self) -> Result<(), CommitError> {
-        let Self {
-            housekeeper,
-            shared,
-        } = self;
-        drop(housekeeper);
+    pub fn close(mut self) -> Result<(), CommitError> {
+        self.end_helpers();
+        let shared = Arc::clone(&self.shared);
+        drop(self);
         let told = shared.health.tell();
         shared.close()?;
         Ok(told?)
+    }
+}
+
+impl Log {
+    /// Ends the subscriptions, and stops the housekeeper.
+    fn end_helpers(&mut self) {
+        self.door.shut();
+        self.housekeeper = None;
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.end_helpers();
     }
 }
 

@@ -11,6 +11,7 @@ use crate::error::{AppendError, CommitError, HousekeepingCause, Task};
 use crate::floor::Floor;
 use crate::health::Health;
 use crate::meters::Meters;
+use crate::news::News;
 use crate::policy::Policies;
 use crate::retention;
 use crate::stats::LogStats;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub floor: Arc<Floor>,
     pub health: Health,
     pub meters: Meters,
+    pub news: Arc<News>,
     /// What wakes the housekeeper, if there is one.
     pub alarm: Option<Arc<Alarm>>,
     /// The uptime, in nanoseconds, at which the log was last flushed as far as
@@ -59,6 +61,7 @@ impl Shared {
             floor: Arc::default(),
             health: Health::default(),
             meters,
+            news: Arc::default(),
             alarm,
         }
     }
@@ -108,6 +111,15 @@ impl Shared {
         }
         let end = lsns.end;
         self.meters.appended(end.0 - lsns.start.0, bytes as u64);
+        self.news.tell_published();
+        let settled = self.settle(end, level);
+        self.tell_settled();
+        settled
+    }
+
+    /// What an append does behind being published.
+    #[inline]
+    fn settle(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
         // Appending has done that.
         if level != Level::Published {
             self.commit(end, level)?;
@@ -135,8 +147,24 @@ impl Shared {
 
     /// Waits until what is published below `end` has reached `level`.
     pub(crate) fn commit(&self, end: Lsn, level: Level) -> Result<(), engine::CommitError> {
-        self.meters
-            .committing(level, || self.engine.commit(end, level))
+        let committed = self
+            .meters
+            .committing(level, || self.engine.commit(end, level));
+        self.tell_settled();
+        committed
+    }
+
+    /// Goes on in a new segment, see [`Engine::rotate`].
+    pub(crate) fn rotate(&self) -> Result<bool, engine::AppendError> {
+        let rotated = self.engine.rotate();
+        self.tell_settled();
+        rotated
+    }
+
+    /// Has those look who wait for what is written or durable now.
+    #[inline]
+    pub(crate) fn tell_settled(&self) {
+        self.news.tell_settled(&self.engine.watermarks());
     }
 
     /// Begins another segment if the active one has as many records as it may.
@@ -150,7 +178,7 @@ impl Shared {
             return Ok(());
         }
         if self.active_base().0.saturating_add(records) <= next.0 {
-            self.engine.rotate()?;
+            self.rotate()?;
         }
         let full_at = self.active_base().0.saturating_add(records);
         self.full_at.store(full_at, Ordering::Relaxed);

@@ -83,7 +83,7 @@ mod wal;
 pub use error::{AppendError, CommitError, Damage, OpenError, ReadError, TruncateError};
 pub use format::Codec;
 pub use iter::Iter;
-pub use log_core::{Lsn, atomic_log};
+pub use log_core::{Bell, Lsn, atomic_log};
 pub use options::{Level, Verify, WalOptions};
 pub use payload::{Parts, Payload};
 pub use reader::WalReader;

@@ -96,7 +96,7 @@ impl<'a> Rounds<'a> {
             None => Some(now + age),
             Some(begun) if now < begun + age => Some(begun + age),
             Some(_) => {
-                match self.shared.engine.rotate() {
+                match self.shared.rotate() {
                     Ok(rotated) => self.shared.health.rotations.add(rotated.into()),
                     Err(error) => self.fail(error.into()),
                 }

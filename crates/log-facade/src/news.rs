@@ -1,0 +1,128 @@
+//! Word for those who wait for records to reach a level.
+//!
+//! Every call that can raise a watermark tells of it here when it is done:
+//! behind each append, commit and rotation. There is one bell for each level,
+//! so that a record which is published does not wake those who wait for what is
+//! durable. Ringing a bell at which nobody waits costs one relaxed load.
+//!
+//! A log that is closed is news as well: its subscriptions hold on to the door
+//! here and not to the log, and the door is shut when the log is closed.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use log_mmap::Bell;
+
+use crate::shared::Shared;
+use crate::{Level, Watermarks};
+
+/// The bells of a log.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    published: Bell,
+    written: Settled,
+    durable: Settled,
+    is_closed: AtomicBool,
+}
+
+/// A bell, and the end for which it was rung.
+#[derive(Debug, Default)]
+struct Settled {
+    bell: Bell,
+    told_end: AtomicU64,
+}
+
+impl Settled {
+    /// Rings if `end` is news.
+    #[inline]
+    fn tell(&self, end: u64) {
+        // Relaxed: of those who see the same end, one rings, and it has seen
+        // that end before; the bell orders what a waiter sees.
+        if self.told_end.load(Ordering::Relaxed) < end
+            && self.told_end.fetch_max(end, Ordering::Relaxed) < end
+        {
+            self.bell.ring();
+        }
+    }
+}
+
+impl News {
+    /// Comes behind every append.
+    #[inline]
+    pub(crate) fn tell_published(&self) {
+        self.published.ring();
+    }
+
+    /// Comes behind everything that may have written or synced.
+    #[inline]
+    pub(crate) fn tell_settled(&self, watermarks: &Watermarks) {
+        self.written.tell(watermarks.written_end.0);
+        self.durable.tell(watermarks.durable_end.0);
+    }
+
+    /// Where to wait for what reaches `level`.
+    pub(crate) fn bell(&self, level: Level) -> &Bell {
+        match level {
+            Level::Published => &self.published,
+            Level::Written => &self.written.bell,
+            Level::Durable => &self.durable.bell,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire pairs with the Release in `close`.
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.published.ring();
+        self.written.bell.ring();
+        self.durable.bell.ring();
+    }
+}
+
+/// The way to a log for those who must not keep it open.
+#[derive(Debug)]
+pub(crate) struct Door {
+    news: Arc<News>,
+    log: RwLock<Option<Arc<Shared>>>,
+}
+
+impl Door {
+    pub(crate) fn of(shared: &Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            news: Arc::clone(&shared.news),
+            log: RwLock::new(Some(Arc::clone(shared))),
+        })
+    }
+
+    /// Through it to the log, which is not closed while this is held; `None` if
+    /// it is closed, or about to be.
+    pub(crate) fn enter(&self) -> Inside<'_> {
+        Inside {
+            is_open: !self.news.is_closed(),
+            log: self.log.read().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Sends everyone out who is inside, and returns when they are.
+    pub(crate) fn shut(&self) {
+        self.news.close();
+        let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
+        *log = None;
+    }
+}
+
+/// Somebody who uses the log.
+#[derive(Debug)]
+pub(crate) struct Inside<'a> {
+    is_open: bool,
+    log: RwLockReadGuard<'a, Option<Arc<Shared>>>,
+}
+
+impl Inside<'_> {
+    pub(crate) fn log(&self) -> Option<&Arc<Shared>> {
+        self.log.as_ref().filter(|_| self.is_open)
+    }
+}

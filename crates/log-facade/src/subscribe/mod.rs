@@ -1,0 +1,253 @@
+//! Following a log: the records that there are, and then those that come.
+//!
+//! A subscription has one position, the number of the next record, and asks the
+//! engine for what lies between it and the end of what it may show. Whether
+//! that comes from a mapped file or from memory is the engine's business, so
+//! there is no border between history and live records to be crossed
+//! (`INV-F3`). At the end it waits at the bell of its level.
+//!
+//! It takes some records at once, which it then hands out without looking at
+//! the log. It keeps neither the log open nor its records from being dropped.
+
+mod options;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::news::Door;
+use crate::shared::Shared;
+use crate::{Level, Lsn, ReadError, Record};
+
+pub use options::{StartAt, SubscribeError, SubscribeOptions};
+
+/// How many records are taken at once at most, and after how many bytes no
+/// further one is. Held records keep their segment's memory.
+const AHEAD_RECORDS: usize = 64;
+const AHEAD_BYTES: usize = 1 << 20;
+
+/// Records in order as they are appended, from some record on: made by
+/// [`Log::subscribe`](crate::Log::subscribe).
+///
+/// Delivers every record from its start on exactly once, in the order of their
+/// numbers, first those that are there and then those that come (`INV-F3`).
+/// Numbers that were given up by their writer have no record and are passed
+/// over. If the log dropped records before they were delivered, it says so with
+/// one [`ReadError::Truncated`], which names the first that is left, and goes
+/// on there.
+///
+/// It holds nothing up: writers do not wait for it, and retention drops what it
+/// has not delivered. It costs
+/// no thread, and memory for a few records; thousands are fine. It can be moved
+/// to another thread, and outlives its [`Log`](crate::Log): when that is closed,
+/// a subscription hands out the few records that it has taken and ends. What it
+/// has not delivered is in the log when it is opened again, see
+/// [`position`](Self::position).
+///
+/// As an iterator it blocks until there is a record, and ends when the log is
+/// closed. Any error but [`ReadError::Truncated`] is the last item: it is about
+/// the record at [`position`](Self::position), behind which another
+/// subscription can go on.
+///
+/// ```
+/// use std::thread;
+/// use log_facade::{Log, Lsn, StartAt};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let log = Log::open(directory.path())?;
+/// log.append(b"history")?;
+/// let mut subscription = log.subscribe(StartAt::Beginning)?;
+/// let consumer = thread::spawn(move || subscription.by_ref().take(2).last());
+/// log.append(b"live")?;
+/// let last = consumer.join().unwrap().ok_or("closed")??;
+/// assert_eq!((last.lsn(), last.payload()), (Lsn(1), &b"live"[..]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Subscription {
+    door: Arc<Door>,
+    options: SubscribeOptions,
+    level: Level,
+    /// The number from which on records are still to be taken.
+    next: Lsn,
+    /// Taken, and not delivered yet.
+    ahead: VecDeque<Record>,
+    has_failed: bool,
+}
+
+/// Why there is no next record.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NextError {
+    /// The log was closed, or the subscription has failed before. There is
+    /// nothing more to come; open the log and subscribe again.
+    #[error("the log was closed, or reading it failed before")]
+    Ended,
+
+    /// [`ReadError::Truncated`]: call again, it goes on behind the gap. Any
+    /// other: the record at [`Subscription::position`] cannot be read, and this
+    /// subscription has ended.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// What became of taking more records.
+enum Taken {
+    /// Some, or some numbers were passed over.
+    Some,
+    /// There are none now.
+    None,
+    /// The log is closed.
+    Closed,
+}
+
+impl Subscription {
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        door: &Arc<Door>,
+        start: StartAt,
+        options: SubscribeOptions,
+    ) -> Result<Self, SubscribeError> {
+        let level = options.level_in(shared)?;
+        let next = start.resolve(shared, level)?;
+        Ok(Self {
+            door: Arc::clone(door),
+            options,
+            level,
+            next,
+            ahead: VecDeque::new(),
+            has_failed: false,
+        })
+    }
+
+    /// The number of the next record that it will look at: everything below it
+    /// was delivered, was not wanted, has no record or was said to be dropped.
+    #[must_use]
+    pub fn position(&self) -> Lsn {
+        self.ahead.front().map_or(self.next, Record::lsn)
+    }
+
+    /// What records must have reached to be delivered.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The next record, if it is there. Does not wait for one; blocks for the
+    /// disk as [`Log::read`](crate::Log::read) does.
+    ///
+    /// # Errors
+    ///
+    /// See [`NextError`].
+    pub fn try_next(&mut self) -> Result<Option<Record>, NextError> {
+        loop {
+            if let Some(record) = self.deliver() {
+                return Ok(Some(record));
+            }
+            match self.take()? {
+                Taken::Some => {}
+                Taken::None => return Ok(None),
+                Taken::Closed => return Err(NextError::Ended),
+            }
+        }
+    }
+
+    /// The next record; `None` if there was none for `timeout`, on the
+    /// machine's clock.
+    ///
+    /// # Errors
+    ///
+    /// See [`NextError`].
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Record>, NextError> {
+        // One too far away for the clock is never.
+        self.next_until(Instant::now().checked_add(timeout))
+    }
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Record>, NextError> {
+        loop {
+            if let Some(record) = self.try_next()? {
+                return Ok(Some(record));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if !self.wait(left) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Blocks until there is news, or returns false after `timeout`.
+    fn wait(&self, timeout: Option<Duration>) -> bool {
+        let inside = self.door.enter();
+        let Some(shared) = inside.log() else {
+            return true;
+        };
+        let has_news = || shared.news.is_closed() || shared.reached(self.level) > self.next;
+        shared.news.bell(self.level).wait_until(timeout, has_news)
+    }
+
+    /// The next of the records that were taken that is wanted.
+    fn deliver(&mut self) -> Option<Record> {
+        loop {
+            let record = self.ahead.pop_front()?;
+            if self.options.wants(&record) {
+                return Some(record);
+            }
+        }
+    }
+
+    /// Takes the records that follow those that were taken.
+    fn take(&mut self) -> Result<Taken, NextError> {
+        if self.has_failed {
+            return Err(NextError::Ended);
+        }
+        let inside = self.door.enter();
+        let Some(shared) = inside.log() else {
+            return Ok(Taken::Closed);
+        };
+        let end = shared.reached(self.level);
+        if self.next >= end {
+            return Ok(Taken::None);
+        }
+        let mut bytes = 0;
+        let mut records = shared.engine.records(self.next..end);
+        while self.ahead.len() < AHEAD_RECORDS && bytes < AHEAD_BYTES {
+            match records.next() {
+                Some(Ok(record)) => {
+                    self.next = Lsn(record.lsn().0.saturating_add(1));
+                    bytes += record.payload().len();
+                    self.ahead.push_back(record);
+                }
+                // The others were given up.
+                None => {
+                    self.next = end;
+                    break;
+                }
+                // Met again when those in front of it are delivered.
+                Some(Err(_)) if !self.ahead.is_empty() => break,
+                Some(Err(error)) => {
+                    match error {
+                        ReadError::Truncated { first, .. } => self.next = first,
+                        _ => self.has_failed = true,
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(Taken::Some)
+    }
+}
+
+impl Iterator for Subscription {
+    type Item = Result<Record, ReadError>;
+
+    /// Blocks until there is a record.
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.next_until(None) {
+            Ok(record) => record.map(Ok),
+            Err(NextError::Read(error)) => Some(Err(error)),
+            Err(NextError::Ended) => None,
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What must not be dropped: whoever needs the front of the log pins it.
 //!
-//! Snapshots pin what they show, and durable cursors may pin what their
-//! consumer has not confirmed. Retention asks for the lowest pin and drops
+//! Snapshots pin what they show. (What cursors keep is in `cursor`: it has a
+//! bound.) Retention asks for the lowest pin and drops
 //! nothing at or above it. A pin that is made while segments are being dropped
 //! begins behind them, so nobody is promised what is on its way out.
 

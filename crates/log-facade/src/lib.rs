@@ -101,6 +101,7 @@ mod news;
 mod shared;
 
 mod clock;
+mod cursor;
 mod housekeeper;
 mod retention;
 
@@ -116,6 +117,7 @@ mod error;
 pub mod conformance;
 
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};
+pub use cursor::{Cursor, CursorError, PinBound};
 pub use error::{
     AppendError, CommitError, HousekeepingCause, HousekeepingError, OpenError, OptionsError, Task,
 };
@@ -124,8 +126,8 @@ pub use options::LogOptions;
 pub use reader::LogReader;
 pub use records::Records;
 pub use snapshot::Snapshot;
-pub use subscribe::{NextError, StartAt, SubscribeError, SubscribeOptions, Subscription};
 pub use stats::{HousekeepingStats, LogStats};
+pub use subscribe::{NextError, StartAt, SubscribeError, SubscribeOptions, Subscription};
 
 // The words of the layers beneath that are part of this API; API.md lists
 // them.

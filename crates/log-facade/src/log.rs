@@ -554,6 +554,11 @@ impl Log {
 }
 
 impl Log {
+    /// What stands behind this handle, and the way to it for others.
+    pub(crate) fn parts(&self) -> (&Arc<Shared>, &Arc<Door>) {
+        (&self.shared, &self.door)
+    }
+
     /// Ends the subscriptions, and stops the housekeeper.
     fn end_helpers(&mut self) {
         self.door.shut();

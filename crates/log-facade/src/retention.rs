@@ -55,7 +55,9 @@ fn drop_chosen(
 ) -> Result<usize, engine::CommitError> {
     let engine: &dyn Engine = shared.engine.as_ref();
     let segments = engine.segments();
-    let chosen = choose(&segments, engine.next_lsn());
+    let next = engine.next_lsn();
+    let kept = shared.cursors.lowest_pin(&segments, next);
+    let chosen = choose(&segments, next).min(kept.unwrap_or(Lsn(u64::MAX)));
     let segments = sealed(&segments);
     if segments.first().is_none_or(|oldest| oldest.end > chosen) {
         return Ok(0);

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Alarm, Clock, nanos};
-use crate::engine::{self, Engine};
+use crate::cursor::Cursors;
+use crate::engine::{self, Engine, MemStorage};
 use crate::error::{AppendError, CommitError, HousekeepingCause, Task};
 use crate::floor::Floor;
 use crate::health::Health;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub read_level: Level,
     pub clock: Arc<dyn Clock>,
     pub floor: Arc<Floor>,
+    pub cursors: Arc<Cursors>,
     pub health: Health,
     pub meters: Meters,
     pub news: Arc<News>,
@@ -47,6 +49,8 @@ impl Shared {
         clock: Arc<dyn Clock>,
         meters: Meters,
     ) -> Self {
+        let storage = engine.storage();
+        let storage = storage.unwrap_or_else(|| Arc::new(MemStorage::new()));
         let alarm = policies
             .need_housekeeper()
             .then(|| Arc::new(Alarm::default()));
@@ -54,6 +58,7 @@ impl Shared {
             flushed_at_nanos: AtomicU64::new(nanos(clock.uptime())),
             sealed_seen: AtomicU64::new(engine.sealed_count()),
             full_at: AtomicU64::new(0),
+            cursors: Arc::new(Cursors::open(storage)),
             engine,
             policies,
             read_level,
@@ -269,11 +274,14 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> LogStats {
+        let by_cursors = self
+            .cursors
+            .lowest_pin(&self.engine.segments(), self.engine.next_lsn());
         LogStats {
             engine: self.engine.stats(),
             housekeeping: self.health.stats(),
-            pins: self.floor.count(),
-            lowest_pin: self.floor.lowest(),
+            pins: self.floor.count() + self.cursors.pins(),
+            lowest_pin: self.floor.lowest().into_iter().chain(by_cursors).min(),
         }
     }
 

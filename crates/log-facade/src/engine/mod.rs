@@ -18,6 +18,7 @@ mod store;
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use records::Records;
@@ -150,6 +151,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
     ///
     /// See [`ReadError`].
     fn index_sealed(&self) -> Result<usize, ReadError>;
+
+    /// Where small files may lie beside its segments, which live as long as
+    /// they do; `None` if it has no such place. Does not change.
+    fn storage(&self) -> Option<Arc<dyn Storage>> {
+        None
+    }
 
     /// What it did since it was opened.
     fn stats(&self) -> Stats;

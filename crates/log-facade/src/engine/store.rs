@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log_mmap::{Codec, Payload, Store, StoreOptions};
+use log_mmap::{Codec, FileStorage, Payload, Store, StoreOptions};
 
 use super::{AppendError, CommitError, Engine, MemStorage, OpenError, ReadError, Records, Storage};
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct StoreEngine {
     store: Store,
+    storage: Arc<dyn Storage>,
     keeps: Level,
 }
 
@@ -29,7 +30,8 @@ impl StoreEngine {
     /// See [`OpenError`]; a refusal changes nothing on disk.
     pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let store = Store::open(directory, options)?;
-        Ok(Self::new(store, Level::Durable))
+        let storage = Arc::new(FileStorage::at(directory));
+        Ok(Self::new(store, storage, Level::Durable))
     }
 
     /// Opens the log in any storage that keeps what is synced. Nothing is
@@ -39,8 +41,8 @@ impl StoreEngine {
     ///
     /// See [`OpenError`].
     pub fn open_on(storage: Arc<dyn Storage>, options: StoreOptions) -> Result<Self, OpenError> {
-        let store = Store::open_on(storage, options)?;
-        Ok(Self::new(store, Level::Durable))
+        let store = Store::open_on(Arc::clone(&storage), options)?;
+        Ok(Self::new(store, storage, Level::Durable))
     }
 
     /// Makes a log in memory: the same on files that are memory, told to
@@ -51,12 +53,17 @@ impl StoreEngine {
     ///
     /// See [`OpenError`]: only for want of memory.
     pub fn ephemeral(options: StoreOptions) -> Result<Self, OpenError> {
-        let store = Store::open_on(Arc::new(MemStorage::new()), options)?;
-        Ok(Self::new(store, Level::Published))
+        let storage: Arc<dyn Storage> = Arc::new(MemStorage::new());
+        let store = Store::open_on(Arc::clone(&storage), options)?;
+        Ok(Self::new(store, storage, Level::Published))
     }
 
-    fn new(store: Store, keeps: Level) -> Self {
-        Self { store, keeps }
+    fn new(store: Store, storage: Arc<dyn Storage>, keeps: Level) -> Self {
+        Self {
+            store,
+            storage,
+            keeps,
+        }
     }
 }
 
@@ -145,6 +152,10 @@ impl Engine for StoreEngine {
 
     fn index_sealed(&self) -> Result<usize, ReadError> {
         self.store.index_sealed()
+    }
+
+    fn storage(&self) -> Option<Arc<dyn Storage>> {
+        Some(Arc::clone(&self.storage))
     }
 
     fn stats(&self) -> Stats {

@@ -37,7 +37,7 @@ const AHEAD_BYTES: usize = 1 << 20;
 /// on there.
 ///
 /// It holds nothing up: writers do not wait for it, and retention drops what it
-/// has not delivered. It costs
+/// has not delivered (a [cursor](crate::Cursor::pin) can prevent that). It costs
 /// no thread, and memory for a few records; thousands are fine. It can be moved
 /// to another thread, and outlives its [`Log`](crate::Log): when that is closed,
 /// a subscription hands out the few records that it has taken and ends. What it
@@ -111,7 +111,7 @@ impl Subscription {
         options: SubscribeOptions,
     ) -> Result<Self, SubscribeError> {
         let level = options.level_in(shared)?;
-        let next = start.resolve(shared, level)?;
+        let next = start.resolve(shared, door, level)?;
         Ok(Self {
             door: Arc::clone(door),
             options,

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::news::Door;
 use crate::shared::Shared;
-use crate::{Level, Lsn, ReadError, Record, Timestamp};
+use crate::{Cursor, CursorError, Level, Lsn, ReadError, Record, Timestamp};
 
 /// With which record a [`Subscription`](crate::Subscription) begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,14 +22,24 @@ pub enum StartAt {
     /// [`Log::lsn_at_or_after`](crate::Log::lsn_at_or_after) finds it; if there
     /// is none, the first that is appended after that was looked up.
     Time(Timestamp),
+    /// The first that the consumer of this [cursor](crate::Cursor) has not
+    /// confirmed; the cursor is made if there is none, as
+    /// [`Log::cursor`](crate::Log::cursor) makes it.
+    Cursor(String),
 }
 
 impl StartAt {
-    pub(super) fn resolve(self, shared: &Shared, level: Level) -> Result<Lsn, SubscribeError> {
+    pub(super) fn resolve(
+        self,
+        shared: &Shared,
+        door: &Arc<Door>,
+        level: Level,
+    ) -> Result<Lsn, SubscribeError> {
         Ok(match self {
             Self::Beginning => shared.engine.first_lsn(),
             Self::End => shared.reached(level),
             Self::Lsn(lsn) => lsn,
+            Self::Cursor(name) => Cursor::open(shared, door, &name)?.position(),
             Self::Time(moment) => {
                 // In front of the search: a record that comes meanwhile is
                 // not passed over.
@@ -55,6 +66,10 @@ pub enum SubscribeError {
     /// The record to begin with was not found, for an error on the way.
     #[error(transparent)]
     Read(#[from] ReadError),
+
+    /// The cursor to begin at cannot be had.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
 }
 
 type Predicate = dyn Fn(&Record) -> bool + Send + Sync;
@@ -116,7 +131,10 @@ impl SubscribeOptions {
     }
 
     pub(super) fn level_in(&self, shared: &Shared) -> Result<Level, SubscribeError> {
-        let asked = self.level.unwrap_or(Level::Published).max(shared.read_level);
+        let asked = self
+            .level
+            .unwrap_or(Level::Published)
+            .max(shared.read_level);
         let kept = shared.engine.keeps();
         match asked > kept {
             true => Err(SubscribeError::LevelNotKept { asked, kept }),

@@ -138,6 +138,10 @@ impl Catalog {
     /// Forgets the segments that end at or before `lsn`: which those are, and
     /// where the last one ends that it knows of.
     pub(crate) fn drop_before(&self, lsn: Lsn) -> (Vec<Arc<Segment>>, Lsn) {
+        if !self.follows {
+            // It leads nobody anywhere: any segment may go.
+            return (Vec::new(), Lsn(u64::MAX));
+        }
         self.current.change(|version| {
             let gone: Vec<_> = version.directory.before(lsn).map(Arc::clone).collect();
             let rest = version.directory.without_before(lsn);

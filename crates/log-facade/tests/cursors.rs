@@ -63,6 +63,7 @@ fn a_log_in_memory_has_cursors_too() {
     assert_eq!(log.cursor("a").unwrap().position(), Lsn(0), "a new one");
 }
 
+/// `INV-F5`
 #[test]
 fn what_is_confirmed_is_durable_first() {
     let log = on(&SimStorage::new(1));
@@ -145,7 +146,7 @@ fn a_cursor_of_a_longer_log_is_refused() {
     ));
 }
 
-/// Loses power at every step of a few confirmations, with several outcomes for
+/// `INV-F5`. Loses power at every step of a few confirmations, with several outcomes for
 /// what was not synced.
 #[test]
 fn after_a_power_loss_a_cursor_is_between_what_was_acknowledged_and_what_was_asked_for() {

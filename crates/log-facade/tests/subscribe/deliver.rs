@@ -99,7 +99,7 @@ fn a_level_that_is_not_kept_is_refused() {
     assert!(matches!(refused, Err(SubscribeError::LevelNotKept { .. })));
 }
 
-/// The waits are without a limit: a wake-up that is lost hangs the test.
+/// `INV-F3`. The waits are without a limit: a wake-up that is lost hangs the test.
 #[test]
 fn whoever_waits_is_woken_at_its_level() {
     on_each_engine(|log| {
@@ -135,7 +135,7 @@ fn an_append_that_seals_a_segment_wakes_who_waits_for_durable_records() {
     assert_eq!(waiter.join().unwrap(), Lsn(0));
 }
 
-/// Fault 40: a reader that is positioned in front of the new start.
+/// `INV-F3`. Fault 40: a reader that is positioned in front of the new start.
 #[test]
 fn a_subscription_that_retention_overtook_is_told_and_goes_on_at_the_first() {
     on_each_engine(|log| {

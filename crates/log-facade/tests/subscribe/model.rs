@@ -72,6 +72,7 @@ impl Follower {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    /// `INV-F3`
     #[test]
     fn a_subscription_is_the_log_read_once(steps in prop::collection::vec(step(), 1..80)) {
         let log = small().open_on(Arc::new(MemStorage::new())).unwrap();

@@ -74,6 +74,7 @@ fn check_order(records: &[Record]) {
     }
 }
 
+/// `INV-F3`
 #[test]
 fn nothing_is_lost_doubled_or_reordered_while_the_log_rotates_and_drops() {
     let log = small().open_on(Arc::new(MemStorage::new())).unwrap();

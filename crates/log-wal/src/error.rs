@@ -136,6 +136,21 @@ pub struct Damage {
     pub row: Row,
     /// What is wrong, in words.
     pub reason: String,
+    /// What it takes with it, if that was looked for: by a check of everything,
+    /// a [`Salvage`](crate::Salvage) or a cut.
+    pub lost: Option<Lost>,
+}
+
+/// What a damage takes with it: everything from [`Damage::position`] and
+/// [`Damage::lsn`] on, to where whole frames begin again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// One past the last record that cannot be read; the first one itself if
+    /// none is lost. `None` if nothing is left to tell: the newest segment is
+    /// missing or unreadable.
+    pub end: Option<Lsn>,
+    /// How many bytes of the file cannot be read; 0 if the file is missing.
+    pub bytes: u64,
 }
 
 impl Damage {
@@ -154,6 +169,7 @@ impl Damage {
             lsn,
             row: DAMAGED_FRAME,
             reason: reason.into(),
+            lost: None,
         }
     }
 }

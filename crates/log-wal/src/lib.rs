@@ -78,21 +78,23 @@ mod waypoints;
 mod error;
 mod reader;
 mod report;
+mod salvage;
 mod wal;
 
-pub use error::{AppendError, CommitError, Damage, OpenError, ReadError, TruncateError};
+pub use error::{AppendError, CommitError, Damage, Lost, OpenError, ReadError, TruncateError};
 pub use format::Codec;
 pub use iter::Iter;
 pub use log_core::{Bell, Lsn, atomic_log};
-pub use options::{Level, Verify, WalOptions};
+pub use options::{Level, RecoveryPolicy, Verify, WalOptions};
 pub use payload::{Parts, Payload};
 pub use reader::WalReader;
 pub use record::{Record, RecordRef};
 pub use recovery::Row;
 pub use report::{
-    OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, VerifyReport,
-    Watermarks,
+    CutReport, Discarded, OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState,
+    VerifyReport, Watermarks,
 };
+pub use salvage::{Salvage, SalvageIter};
 pub use storage::{FileStorage, MemStorage, Storage};
 pub use tasks::{Append, Commit, Committer};
 pub use wal::Wal;

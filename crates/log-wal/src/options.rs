@@ -30,6 +30,23 @@ pub enum Verify {
     All,
 }
 
+/// What opening does with a log in which acknowledged data is damaged or
+/// missing.
+///
+/// To read what is left of it without changing anything, see
+/// [`Salvage`](crate::Salvage).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RecoveryPolicy {
+    /// Refuses, and touches nothing.
+    #[default]
+    Refuse,
+    /// Ends the log in front of the first damage, and discards everything
+    /// behind it for good, whole records too.
+    /// [`OpenReport::cut`](crate::OpenReport::cut) lists it. Only where opening
+    /// would be refused; then every frame is read to find the first damage.
+    CutToLastGood,
+}
+
 /// Options of a [`Wal`](crate::Wal).
 ///
 /// ```
@@ -47,6 +64,7 @@ pub struct WalOptions {
     pub(crate) backlog_segments_max: usize,
     pub(crate) spare_segments_max: usize,
     pub(crate) verify: Verify,
+    pub(crate) recovery: RecoveryPolicy,
 }
 
 impl Default for WalOptions {
@@ -57,6 +75,7 @@ impl Default for WalOptions {
             backlog_segments_max: 2,
             spare_segments_max: 2,
             verify: Verify::Tail,
+            recovery: RecoveryPolicy::Refuse,
         }
     }
 }
@@ -118,6 +137,13 @@ impl WalOptions {
     #[must_use]
     pub fn verify(mut self, verify: Verify) -> Self {
         self.verify = verify;
+        self
+    }
+
+    /// What is done with a damaged log. Default [`RecoveryPolicy::Refuse`].
+    #[must_use]
+    pub fn recovery(mut self, policy: RecoveryPolicy) -> Self {
+        self.recovery = policy;
         self
     }
 }

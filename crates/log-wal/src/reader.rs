@@ -15,7 +15,7 @@ use crate::iter::Iter;
 use crate::open_files::Wanted;
 use crate::options::Verify;
 use crate::record::Record;
-use crate::recovery::{Examined, Job, Prefix, check_all, examine};
+use crate::recovery::{Examined, Job, Prefix, Run, check_all, damage_in, examine};
 use crate::report::{OpenReport, SealedSegment, SegmentInfo, SegmentState, VerifyReport};
 use crate::segment::End;
 use crate::storage::{FileStorage, Storage};
@@ -68,7 +68,7 @@ impl WalReader {
     pub fn with_storage(storage: Arc<dyn Storage>) -> Result<Self, OpenError> {
         let examined = examine_steady(storage.as_ref())?;
         let Some(active) = &examined.active else {
-            return Err(nothing_here(storage.as_ref(), &examined));
+            return Err(nothing_here(storage.as_ref(), &examined.ignored_files));
         };
         let report = examined.report();
         let name = active.header.name();
@@ -180,9 +180,37 @@ impl WalReader {
         let jobs: Vec<_> = self.files.segments.iter().map(job).collect();
         let checked = check_all(self.files.storage.as_ref(), &jobs);
         for (segment, whole) in self.files.segments.iter().zip(checked) {
-            note(segment, whole, &mut report);
+            self.note(segment, whole, &mut report);
         }
         report
+    }
+
+    /// Adds to the report what was found of a segment.
+    fn note(&self, segment: &SealedSegment, whole: io::Result<Prefix>, report: &mut VerifyReport) {
+        let job = job(segment);
+        let found = whole.and_then(|whole| {
+            if whole.frames_end == job.end {
+                let records = whole.frames_end.lsn.distance_from(segment.base);
+                return Ok((records.unwrap_or_default(), whole.payload_bytes, Vec::new()));
+            }
+            let (runs, damage) = damage_in(self.files.storage.as_ref(), &job)?;
+            let records = runs.iter().map(Run::records).sum();
+            let payload_bytes = runs.iter().map(|run| run.payload_bytes).sum();
+            Ok((records, payload_bytes, damage))
+        });
+        match found {
+            Ok((records, payload_bytes, damage)) => {
+                report.records += records;
+                report.payload_bytes += payload_bytes;
+                report.damage.extend(damage);
+            }
+            Err(error) => {
+                let reason = format!("it cannot be read: {error}");
+                let (position, lsn) = (FIRST_POSITION, Some(segment.base));
+                let damage = Damage::in_sealed(&segment.path, position, lsn, reason);
+                report.damage.push(damage);
+            }
+        }
     }
 }
 
@@ -196,29 +224,6 @@ fn job(segment: &SealedSegment) -> Job {
             position: segment.end_position,
         },
     }
-}
-
-/// Adds to the report what was found of a segment.
-fn note(segment: &SealedSegment, whole: io::Result<Prefix>, report: &mut VerifyReport) {
-    let (position, lsn, reason) = match whole {
-        Ok(whole) => {
-            let records = whole.frames_end.lsn.distance_from(segment.base);
-            report.records += records.unwrap_or_default();
-            report.payload_bytes += whole.payload_bytes;
-            if whole.frames_end == job(segment).end {
-                return;
-            }
-            let reason = "the bytes are not what was written".to_owned();
-            (whole.frames_end.position, whole.frames_end.lsn, reason)
-        }
-        Err(error) => (
-            FIRST_POSITION,
-            segment.base,
-            format!("it cannot be read: {error}"),
-        ),
-    };
-    let damage = Damage::in_sealed(&segment.path, position, Some(lsn), reason);
-    report.damage.push(damage);
 }
 
 /// Examines until the answer is one that a running writer cannot have caused.
@@ -240,9 +245,9 @@ fn examine_steady(storage: &dyn Storage) -> Result<Examined, OpenError> {
     examine(storage, Verify::Tail)
 }
 
-fn nothing_here(storage: &dyn Storage, examined: &Examined) -> OpenError {
+pub(crate) fn nothing_here(storage: &dyn Storage, ignored_files: &[String]) -> OpenError {
     let path = storage.path("");
-    match examined.ignored_files.first() {
+    match ignored_files.first() {
         Some(example) => OpenError::NotALog {
             path,
             example: example.clone(),

@@ -24,6 +24,39 @@ pub struct OpenReport {
     pub tail: TailState,
     /// Names in the directory that are not segments; left alone.
     pub ignored_files: Vec<String>,
+    /// What was discarded because of damage; only with
+    /// [`RecoveryPolicy::CutToLastGood`](crate::RecoveryPolicy::CutToLastGood).
+    pub cut: Option<CutReport>,
+}
+
+/// A log that was cut in front of its first damage, or would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutReport {
+    /// Where the log now ends: the number of the next record.
+    pub end: Lsn,
+    /// The segment file that it ends in; `None` if nothing was left.
+    pub path: Option<PathBuf>,
+    /// Where in that file, in bytes.
+    pub position: u64,
+    /// Every damage, ascending; the first is where the cut is.
+    pub damage: Vec<Damage>,
+    /// Everything that was discarded, ascending, damaged or not.
+    pub discarded: Vec<Discarded>,
+}
+
+/// What a cut took from one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discarded {
+    /// The file.
+    pub path: PathBuf,
+    /// The number of the first record.
+    pub lsn: Lsn,
+    /// One past the last; `None` if nobody knows.
+    pub end: Option<Lsn>,
+    /// Bytes of frames, whole or not.
+    pub bytes: u64,
+    /// How many of the records were whole.
+    pub whole_records: u64,
 }
 
 /// How the end of a log was found.

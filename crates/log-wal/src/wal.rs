@@ -14,7 +14,7 @@ use crate::iter::Iter;
 use crate::options::{Level, WalOptions};
 use crate::payload::{Parts, Payload};
 use crate::record::Record;
-use crate::recovery::{examine, refuse_strangers};
+use crate::recovery::{examine_or_cut, refuse_strangers};
 use crate::report::{
     OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, Watermarks,
 };
@@ -93,8 +93,11 @@ impl Wal {
         // directory stays as it is.
         refuse_strangers(storage.as_ref())?;
         let lock = lock(storage.as_ref())?;
-        let examined = examine(storage.as_ref(), options.verify)?;
-        let report = examined.report();
+        let (examined, cut) = examine_or_cut(storage.as_ref(), &options)?;
+        let report = OpenReport {
+            cut,
+            ..examined.report()
+        };
         let wal = Self {
             shared: Arc::new(start(storage, options, examined)?),
             report,

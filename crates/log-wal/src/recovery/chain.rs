@@ -56,12 +56,18 @@ pub(crate) fn is_derived(name: &str) -> bool {
     SegmentName::parse(&format!("{stem}.log")).is_some()
 }
 
-/// Lists the segments, reads their headers, and checks that they form one
-/// chain.
-pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
-    let mut names = Vec::new();
-    let mut leftovers = Vec::new();
-    let mut ignored_files = Vec::new();
+/// The names in a directory.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Those of segments, by id.
+    pub segments: Vec<SegmentName>,
+    pub leftovers: Vec<String>,
+    pub ignored_files: Vec<String>,
+}
+
+/// Lists what is in the directory.
+pub(super) fn names(storage: &dyn Storage) -> Result<Names, OpenError> {
+    let mut names = Names::default();
     let found = storage
         .list()
         .map_err(|error| directory_error(storage, error))?;
@@ -73,17 +79,27 @@ pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
                     reason: "it is not a regular file",
                 });
             }
-            Some(name) => names.push(name),
+            Some(name) => names.segments.push(name),
             None if is_derived(&file.name) && file.name.ends_with(TEMPORARY) => {
-                leftovers.push(file.name);
+                names.leftovers.push(file.name);
             }
             None if is_derived(&file.name) || file.name == LOCK => {}
-            None => ignored_files.push(file.name),
+            None => names.ignored_files.push(file.name),
         }
     }
-    names.sort_by_key(|name| name.id);
-    ignored_files.sort();
+    names.segments.sort_by_key(|name| name.id);
+    names.ignored_files.sort();
+    Ok(names)
+}
 
+/// Lists the segments, reads their headers, and checks that they form one
+/// chain.
+pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
+    let Names {
+        segments: names,
+        mut leftovers,
+        ignored_files,
+    } = names(storage)?;
     let mut chain: Vec<Link> = Vec::with_capacity(names.len());
     // From the newest back, because what a truncation discarded need not hang
     // together any more.
@@ -121,7 +137,7 @@ fn directory_error(storage: &dyn Storage, error: io::Error) -> OpenError {
 
 /// Reads what is needed of a segment, in one opening, because there may be
 /// thousands.
-fn open_link(
+pub(super) fn open_link(
     storage: &dyn Storage,
     name: SegmentName,
     successor: Option<&Header>,
@@ -168,7 +184,11 @@ fn open_link(
 }
 
 /// Whether the segment's seal stands where its successor says.
-fn has_seal(file: &dyn SegmentFile, header: &Header, said: Predecessor) -> io::Result<bool> {
+pub(super) fn has_seal(
+    file: &dyn SegmentFile,
+    header: &Header,
+    said: Predecessor,
+) -> io::Result<bool> {
     let mut bytes = [0; SEAL_BYTES];
     let filled = file.read_at(said.end_position, &mut bytes)?;
     let frame = FrameKey::new(header.salt).decode(&bytes[..filled], said.end_position, said.end);
@@ -194,6 +214,7 @@ fn damaged_header(storage: &dyn Storage, name: SegmentName) -> OpenError {
         lsn: Some(name.base),
         row,
         reason: reason.to_owned(),
+        lost: None,
     })
 }
 
@@ -244,6 +265,7 @@ fn check_tie(storage: &dyn Storage, before: &Link, link: &Link) -> Result<(), Op
             "it follows segment {missing}, but the segment before it in the directory is {}",
             before.header.id
         ),
+        lost: None,
     }))
 }
 

@@ -12,7 +12,10 @@
 mod beyond;
 mod chain;
 mod check;
+mod cut;
+mod runs;
 mod scan;
+mod survey;
 mod table;
 
 use std::io;
@@ -24,17 +27,21 @@ pub use table::Row;
 
 pub(crate) use chain::{refuse_strangers, spare_name, temporary_name};
 pub(crate) use check::{Job, check_all};
+pub(crate) use cut::plan;
+pub(crate) use runs::{Run, damage_in};
 pub(crate) use scan::Prefix;
+pub(crate) use survey::{Step, Survey, survey};
 pub(crate) use table::{BROKEN_CHAIN, DAMAGED_FRAME};
 
 use crate::error::{Damage, OpenError, READ};
 use crate::format::{FIRST_POSITION, FrameKey, Header};
-use crate::options::Verify;
-use crate::report::{OpenReport, SealedSegment, TailState};
+use crate::options::{RecoveryPolicy, Verify, WalOptions};
+use crate::report::{CutReport, OpenReport, SealedSegment, TailState};
 use crate::segment::End;
 use crate::storage::Storage;
 use beyond::beyond;
 use chain::{Link, links};
+use cut::cut;
 use scan::prefix_into;
 use table::{Facts, Verdict, decide};
 
@@ -88,6 +95,7 @@ impl Examined {
             next_lsn: active.map(|active| active.end.lsn).unwrap_or_default(),
             tail: active.map_or(TailState::Clean, |active| active.tail.clone()),
             ignored_files: self.ignored_files.clone(),
+            cut: None,
         }
     }
 }
@@ -140,6 +148,25 @@ pub(crate) fn examine(storage: &dyn Storage, verify: Verify) -> Result<Examined,
     }
     examined.active = Some(active);
     Ok(examined)
+}
+
+/// The same for a writer, which may be told to cut what is damaged. Only the
+/// writer calls this, with the lock.
+pub(crate) fn examine_or_cut(
+    storage: &dyn Storage,
+    options: &WalOptions,
+) -> Result<(Examined, Option<CutReport>), OpenError> {
+    let refused = match examine(storage, options.verify) {
+        Err(error @ (OpenError::Damaged(_) | OpenError::Foreign { .. })) => error,
+        other => return Ok((other?, None)),
+    };
+    if options.recovery == RecoveryPolicy::Refuse {
+        return Err(refused);
+    }
+    let Some(report) = cut(storage, options)? else {
+        return Err(refused);
+    };
+    Ok((examine(storage, options.verify)?, Some(report)))
 }
 
 /// The newest segment, and whether it has any frames.
@@ -296,6 +323,7 @@ fn refusal(path: &Path, whole: &Prefix, row: Row, verdict: Verdict, more: String
         lsn: Some(whole.end),
         row,
         reason: format!("{reason}{more}"),
+        lost: None,
     })
 }
 

@@ -70,6 +70,15 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
+    /// A walk that begins at a frame in the middle.
+    pub(crate) fn at(start: End) -> Self {
+        let mut walk = Self::new(start.lsn);
+        walk.position = start.position;
+        walk.whole.end_position = start.position;
+        walk.whole.frames_end = start;
+        walk
+    }
+
     pub(crate) fn new(base: Lsn) -> Self {
         let whole = Prefix::empty(base);
         Self {

@@ -6,6 +6,7 @@ mod common;
 
 mod disk;
 
+mod policies;
 mod power;
 mod syncs;
 

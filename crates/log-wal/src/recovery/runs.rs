@@ -1,0 +1,192 @@
+//! The whole frames of a damaged segment, in front of the damage and behind.
+
+use std::io;
+use std::path::Path;
+
+use log_core::{CELL_ALIGN_BYTES, CELL_HEADER_BYTES, Lsn};
+
+use super::check::Job;
+use super::scan::Walk;
+use super::table::{DAMAGED_FRAME, Row};
+use crate::error::{Damage, Lost};
+use crate::format::{FIRST_POSITION, Frame, FrameFault, FrameKey, FrameKind};
+use crate::segment::End;
+use crate::storage::{SegmentFile, Storage};
+
+/// Neighbouring whole frames; batches count whole or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub start: End,
+    pub end: End,
+    pub payload_bytes: u64,
+}
+
+impl Run {
+    pub(crate) fn records(&self) -> u64 {
+        self.end
+            .lsn
+            .distance_from(self.start.lsn)
+            .unwrap_or_default()
+    }
+}
+
+/// What lies between runs, or behind the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub start: End,
+    pub end: End,
+}
+
+/// The runs and the gaps of one segment, each ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Runs {
+    pub runs: Vec<Run>,
+    pub gaps: Vec<Gap>,
+}
+
+/// How much a search may spend on frames that look right and are not, in
+/// lengths of the segment. Only a file that was made so reaches it; what was
+/// not searched counts as lost.
+const SEARCH_LENGTHS_MAX: u64 = 8;
+
+/// Reads the runs of a segment, as far as its successor lets it count, or, if
+/// it has none, as far as there are frames. Needs memory for the segment.
+pub(crate) fn read_runs(storage: &dyn Storage, job: &Job, has_successor: bool) -> io::Result<Runs> {
+    let file = storage.open(&job.name.to_string(), false)?;
+    let end_position = job.end.position.min(file.len_bytes()?);
+    let bytes = read_to(file.as_ref(), end_position)?;
+    let bound = has_successor.then_some(job.end);
+    Ok(find_runs(&bytes, &FrameKey::new(job.salt), job.base, bound))
+}
+
+fn read_to(file: &dyn SegmentFile, end_position: u64) -> io::Result<Vec<u8>> {
+    let len_bytes = usize::try_from(end_position).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut bytes = vec![0; len_bytes];
+    let filled = file.read_at(0, &mut bytes)?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// The runs in `bytes`, which are the file from its start.
+fn find_runs(bytes: &[u8], key: &FrameKey, base: Lsn, bound: Option<End>) -> Runs {
+    let mut found = Runs::default();
+    let mut start = End {
+        lsn: base,
+        position: FIRST_POSITION,
+    };
+    let mut to_spend = bytes.len() as u64 * SEARCH_LENGTHS_MAX;
+    loop {
+        let mut walk = Walk::at(start);
+        while let Some(rest) = bytes.get(walk.position as usize..)
+            && walk.step(rest, key)
+        {}
+        let whole = walk.whole;
+        // By frames at the very end, because a truncation may have cut a batch.
+        let is_complete = bound == Some(whole.frames_end);
+        let end = match is_complete {
+            true => whole.frames_end,
+            false => End {
+                lsn: whole.end,
+                position: whole.end_position,
+            },
+        };
+        if end.position > start.position {
+            found.runs.push(Run {
+                start,
+                end,
+                payload_bytes: whole.payload_bytes,
+            });
+        }
+        if is_complete || whole.sealed && bound.is_none() {
+            return found;
+        }
+        let next = search(bytes, key, base, (end, walk.position), &mut to_spend);
+        match (next, bound) {
+            (Some(next), _) => {
+                found.gaps.push(Gap {
+                    start: end,
+                    end: next,
+                });
+                start = next;
+            }
+            (None, Some(bound)) => {
+                found.gaps.push(Gap {
+                    start: end,
+                    end: bound,
+                });
+                return found;
+            }
+            (None, None) => return found,
+        }
+    }
+}
+
+/// The next place behind the bad frame at `bad_position` where a whole frame
+/// begins that is not inside a batch. The whole frames in front end at `end`.
+fn search(
+    bytes: &[u8],
+    key: &FrameKey,
+    base: Lsn,
+    (end, bad_position): (End, u64),
+    to_spend: &mut u64,
+) -> Option<End> {
+    let first = bad_position as usize + CELL_ALIGN_BYTES;
+    for at in (first..bytes.len()).step_by(CELL_ALIGN_BYTES) {
+        let (rest, position) = (&bytes[at..], at as u64);
+        let len_bytes = match key.decode_unchecked(rest, base) {
+            Ok(frame) => frame.len_bytes() as u64,
+            Err(_) => continue,
+        };
+        match key.decode_anywhere(rest, position, base) {
+            Ok(frame) if begins_anew(&frame) && is_possible(&frame, position, end) => {
+                return Some(End {
+                    lsn: frame.lsn,
+                    position,
+                });
+            }
+            Ok(_) => {}
+            Err(FrameFault::Absent | FrameFault::TooLong | FrameFault::Damaged) => {
+                *to_spend = to_spend.checked_sub(len_bytes)?;
+            }
+        }
+    }
+    None
+}
+
+fn begins_anew(frame: &Frame<'_>) -> bool {
+    match frame.kind {
+        FrameKind::Record | FrameKind::Void => frame.word.begins_batch(),
+        FrameKind::SyncMark(_) | FrameKind::Seal(_) => true,
+    }
+}
+
+/// Whether so many records can have been in the gap.
+fn is_possible(frame: &Frame<'_>, position: u64, end: End) -> bool {
+    let room = (position - end.position) / CELL_HEADER_BYTES as u64;
+    let lost = frame.lsn.distance_from(end.lsn);
+    lost.is_some_and(|lost| lost <= room)
+}
+
+/// A gap, as a damage of the file at `path`.
+pub(crate) fn gap_damage(path: &Path, gap: Gap, row: Row, reason: &str) -> Damage {
+    Damage {
+        path: path.to_path_buf(),
+        position: gap.start.position,
+        lsn: Some(gap.start.lsn),
+        row,
+        reason: reason.to_owned(),
+        lost: Some(Lost {
+            end: Some(gap.end.lsn),
+            bytes: gap.end.position.saturating_sub(gap.start.position),
+        }),
+    }
+}
+
+/// Every damage of a segment of which it is known how far it goes.
+pub(crate) fn damage_in(storage: &dyn Storage, job: &Job) -> io::Result<(Vec<Run>, Vec<Damage>)> {
+    let path = storage.path(&job.name.to_string());
+    let found = read_runs(storage, job, true)?;
+    let reason = "the bytes are not what was written";
+    let damage = |gap: &Gap| gap_damage(&path, *gap, DAMAGED_FRAME, reason);
+    Ok((found.runs, found.gaps.iter().map(damage).collect()))
+}

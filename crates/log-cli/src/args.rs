@@ -27,10 +27,11 @@ Examples:
   strata cat --log ./events                   write them all back
   strata stat --log ./events                  what is in the log
   strata verify --log ./events                check every frame of it
+  strata recover --log ./events               what can be done if it is damaged
 
 Exit codes:
   0  done; for `verify`: the log is sound
-  1  `verify` found damage
+  1  `verify` found damage, or `recover` could not keep or give everything
   2  could not be done; one line on stderr says why
 
 `strata <command> --help` tells all about a command.";
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Cat(CatArgs),
     Stat(StatArgs),
     Verify(VerifyArgs),
+    Recover(RecoverArgs),
 }
 
 impl Command {
@@ -50,6 +52,7 @@ impl Command {
             Self::Cat(_) => "cat",
             Self::Stat(_) => "stat",
             Self::Verify(_) => "verify",
+            Self::Recover(_) => "recover",
         }
     }
 }
@@ -203,6 +206,38 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// Show what is left of a damaged log, cut it, or take out what is readable
+///
+/// Without --cut or --salvage this only looks: it prints each damage with the
+/// records that it takes, and what --cut would discard. Copy the directory
+/// before you cut it; a copy of the damaged file from a backup is better than
+/// both.
+///
+/// Exit codes: 0 nothing is or was lost, 1 something is, 2 could not run.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = RECOVER_EXAMPLES)]
+pub(crate) struct RecoverArgs {
+    /// The log's directory
+    #[arg(long, value_name = "DIR")]
+    pub log: PathBuf,
+
+    /// End the log in front of the first damage; discards what is behind it,
+    /// whole records too, for good
+    #[arg(long, conflicts_with = "salvage")]
+    pub cut: bool,
+
+    /// Write every record that can be read to stdout, byte for byte, and what
+    /// is lost to stderr; the log stays as it is
+    #[arg(long)]
+    pub salvage: bool,
+}
+
+const RECOVER_EXAMPLES: &str = "\
+Examples:
+  strata recover --log ./events
+  strata recover --log ./events --salvage > readable.log
+  strata recover --log ./events --cut";
 
 fn lsn(text: &str) -> Result<Lsn, String> {
     let number = text.parse().map(Lsn);

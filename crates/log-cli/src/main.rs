@@ -19,6 +19,7 @@ mod report;
 
 mod cat;
 mod ingest;
+mod recover;
 mod stat;
 mod verify;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Cat(args) => cat::run(&args),
         Command::Stat(args) => stat::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Recover(args) => recover::run(&args),
     };
     failure::exit_code(name, outcome)
 }

@@ -42,9 +42,32 @@ pub(crate) fn damage(damage: &Damage) -> Value {
         "file": path(&damage.path),
         "position": damage.position,
         "lsn": damage.lsn.map(|lsn| lsn.0),
+        "lsn_end": damage.lost.as_ref().and_then(|lost| lost.end).map(|end| end.0),
+        "bytes": damage.lost.as_ref().map(|lost| lost.bytes),
         "case": damage.row.to_string(),
         "reason": damage.reason,
     })
+}
+
+/// One damage: the file, the place, what it takes, the cause.
+pub(crate) fn damage_line(damage: &Damage) -> String {
+    let record = damage
+        .lsn
+        .map(|lsn| match damage.lost.as_ref().map(|lost| lost.end) {
+            Some(Some(end)) if end <= lsn => format!(", at record {lsn}, no record is lost"),
+            Some(Some(end)) if end.0 == lsn.0 + 1 => format!(", record {lsn} is lost"),
+            Some(Some(end)) => format!(", records {lsn} to {} are lost", end.0 - 1),
+            Some(None) => format!(", from record {lsn} on, nobody knows how many"),
+            None => format!(", from record {lsn} on"),
+        })
+        .unwrap_or_default();
+    format!(
+        "{}: damaged at byte {}{record}: {} (recovery case {})\n",
+        damage.path.display(),
+        damage.position,
+        damage.reason,
+        damage.row
+    )
 }
 
 /// How a reader found the end of the log. It cuts nothing: the next writer

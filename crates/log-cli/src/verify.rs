@@ -1,6 +1,6 @@
 //! `strata verify`: is every frame what was written?
 
-use log_facade::{Damage, IndexCheck, IndexState, LogReader, OpenError, VerifyReport, engine};
+use log_facade::{IndexCheck, IndexState, LogReader, OpenError, Salvage, VerifyReport, engine};
 use serde_json::{Value, json};
 
 use crate::args::VerifyArgs;
@@ -14,14 +14,16 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Verdict, Failure> {
             report: reader.verify(),
             reader: Some(reader),
         },
-        // Damage that keeps a log from being opened is a finding too.
-        Err(OpenError::Engine(engine::OpenError::Damaged(damage))) => Found {
-            report: VerifyReport {
-                damage: vec![damage],
-                ..VerifyReport::default()
-            },
-            reader: None,
-        },
+        // Damage that keeps a log from being opened is a finding too, and so is
+        // all that there is behind it.
+        Err(refused @ OpenError::Engine(engine::OpenError::Damaged(_))) => {
+            let salvage = Salvage::open(&args.log);
+            let salvage = salvage.map_err(|error| Failure::open(&args.log, &error.into()))?;
+            if salvage.report().damage.is_empty() {
+                return Err(Failure::open(&args.log, &refused));
+            }
+            Found::unopened(&salvage)
+        }
         Err(error) => return Err(Failure::open(&args.log, &error)),
     };
     let log = args.log.display().to_string();
@@ -37,18 +39,33 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Verdict, Failure> {
 
 struct Found {
     report: VerifyReport,
-    /// `None` if the log could not be opened, so that not all was checked.
+    /// `None` if the log could not be opened. Then its indexes were not checked.
     reader: Option<LogReader>,
 }
 
 impl Found {
+    fn unopened(salvage: &Salvage) -> Self {
+        let found = salvage.report();
+        Self {
+            report: VerifyReport {
+                segments: found.segments,
+                records: found.records,
+                payload_bytes: found.payload_bytes,
+                damage: found.damage.clone(),
+                ..VerifyReport::default()
+            },
+            reader: None,
+        }
+    }
+
     fn json(&self, log: &str) -> Value {
         let damage: Vec<_> = self.report.damage.iter().map(report::damage).collect();
         let indexes: Vec<_> = self.report.indexes.iter().map(index).collect();
         json!({
             "log": log,
             "sound": damage.is_empty(),
-            "complete": self.reader.is_some(),
+            "complete": true,
+            "opens": self.reader.is_some(),
             "segments": self.report.segments,
             "records": self.report.records,
             "payload_bytes": self.report.payload_bytes,
@@ -60,29 +77,29 @@ impl Found {
     }
 
     fn text(&self, log: &str) -> String {
-        let damage: String = self.report.damage.iter().map(line).collect();
+        let damage: String = self.report.damage.iter().map(report::damage_line).collect();
         format!("{damage}{log}: {}\n", self.conclusion())
     }
 
     fn conclusion(&self) -> String {
-        let Some(reader) = &self.reader else {
-            return "damaged so that it cannot be opened, and not checked any further; \
-                    restore the file from a copy"
-                .to_owned();
-        };
         let verdict = match self.report.damage.len() {
             0 => "sound".to_owned(),
             1 => "damaged in one place".to_owned(),
             places => format!("damaged in {places} places"),
         };
-        format!(
-            "{verdict}: {} in {}, {} of payload{}; tail {}",
+        let found = format!(
+            "{verdict}: {} in {}, {} of payload{}",
             count(self.report.records, "whole record"),
             count(self.report.segments as u64, "segment"),
             count(self.report.payload_bytes, "byte"),
             self.indexes(),
-            report::tail_text(reader),
-        )
+        );
+        match &self.reader {
+            Some(reader) => format!("{found}; tail {}", report::tail_text(reader)),
+            None => format!(
+                "{found}; it does not open: restore the file from a copy, or see `strata recover`"
+            ),
+        }
     }
 
     /// Indexes are derived: one that cannot be used costs time, not data.
@@ -113,19 +130,4 @@ fn index(index: &IndexCheck) -> Value {
         "sound": is_sound(index),
         "state": index.state.to_string(),
     })
-}
-
-/// One damage: the file, the place, the record, the cause.
-fn line(damage: &Damage) -> String {
-    let record = damage
-        .lsn
-        .map(|lsn| format!(", from record {lsn} on"))
-        .unwrap_or_default();
-    format!(
-        "{}: damaged at byte {}{record}: {} (recovery case {})\n",
-        damage.path.display(),
-        damage.position,
-        damage.reason,
-        damage.row
-    )
 }

@@ -132,9 +132,10 @@ pub use subscribe::{NextError, StartAt, SubscribeError, SubscribeOptions, Subscr
 // The words of the layers beneath that are part of this API; API.md lists
 // them.
 pub use log_mmap::{
-    Codec, Damage, EnvelopeFault, Headers, IndexCheck, IndexFault, IndexState, Level, Lsn,
-    NewRecord, OpenReport, ReadError, Record, SegmentInfo, SegmentState, Slice, Stats, TailState,
-    Timestamp, Verify, VerifyReport, Watermarks,
+    Codec, CutReport, Damage, Discarded, EnvelopeFault, Headers, IndexCheck, IndexFault,
+    IndexState, Level, Lost, Lsn, NewRecord, OpenReport, ReadError, Record, RecoveryPolicy,
+    Salvage, SalvageIter, SegmentInfo, SegmentState, Slice, Stats, TailState, Timestamp, Verify,
+    VerifyReport, Watermarks,
 };
 
 /// The README's example, tested.

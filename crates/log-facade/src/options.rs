@@ -11,7 +11,7 @@ use crate::engine::{Engine, Storage, StoreEngine};
 use crate::error::{OpenError, OptionsError};
 use crate::meters::Meters;
 use crate::policy::{FlushPolicy, Policies, Retention, Rotation};
-use crate::{Level, Log, Timestamp, Verify};
+use crate::{Level, Log, RecoveryPolicy, Timestamp, Verify};
 
 /// Options of a [`Log`], from [`Log::options`].
 ///
@@ -133,6 +133,13 @@ impl LogOptions {
     /// segment, so that opening takes the same time however long the log is.
     pub fn verify(mut self, verify: Verify) -> Self {
         self.wal = self.wal.verify(verify);
+        self
+    }
+
+    /// What opening does with a log in which acknowledged data is damaged or
+    /// missing. Default [`RecoveryPolicy::Refuse`].
+    pub fn recovery(mut self, policy: RecoveryPolicy) -> Self {
+        self.wal = self.wal.recovery(policy);
         self
     }
 }

@@ -93,6 +93,7 @@ pub use log_wal::{Bell, Codec, FileStorage, MemStorage, Payload, Storage};
 
 // The words of the layer beneath that must travel up; API.md lists them.
 pub use log_wal::{
-    AppendError, CommitError, Damage, Level, Lsn, OpenError, OpenReport, ReadError, SegmentInfo,
-    SegmentState, Stats, TailState, TruncateError, Verify, WalOptions, Watermarks,
+    AppendError, CommitError, CutReport, Damage, Discarded, Level, Lost, Lsn, OpenError,
+    OpenReport, ReadError, RecoveryPolicy, Salvage, SalvageIter, SegmentInfo, SegmentState, Stats,
+    TailState, TruncateError, Verify, WalOptions, Watermarks,
 };

@@ -138,7 +138,7 @@ pub struct Damage {
     pub reason: String,
     /// What it takes with it, if that was looked for: by a check of everything,
     /// a [`Salvage`](crate::Salvage) or a cut.
-    pub lost: Option<Lost>,
+    pub lost: Option<Box<Lost>>,
 }
 
 /// What a damage takes with it: everything from [`Damage::position`] and
@@ -151,6 +151,13 @@ pub struct Lost {
     pub end: Option<Lsn>,
     /// How many bytes of the file cannot be read; 0 if the file is missing.
     pub bytes: u64,
+}
+
+impl Lost {
+    /// Boxed, because errors carry it and should be small.
+    pub(crate) fn new(end: Option<Lsn>, bytes: u64) -> Option<Box<Self>> {
+        Some(Box::new(Self { end, bytes }))
+    }
 }
 
 impl Damage {

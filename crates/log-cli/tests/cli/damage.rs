@@ -82,7 +82,7 @@ fn each_damage_in_sealed_segments_is_named_with_its_place() {
         );
         let case = found["case"].as_str().unwrap();
         let place = format!(
-            "{}: damaged at byte {position}, from record {lsn} on",
+            "{}: damaged at byte {position}, record {lsn} is lost",
             file.display()
         );
         assert_says(&said, &[&place, &format!("(recovery case {case})")]);
@@ -129,9 +129,9 @@ fn damage_in_what_was_acknowledged_last_is_refused_and_left_as_it_is() {
     assert_eq!((code, &verify["sound"]), (1, &false.into()));
     assert_eq!(verify["damage"][0]["position"], position);
     assert_eq!(
-        (&verify["complete"], &verify["tail"]),
-        (&false.into(), &serde_json::Value::Null),
-        "it says that there may be more"
+        (&verify["complete"], &verify["opens"], &verify["tail"]),
+        (&true.into(), &false.into(), &serde_json::Value::Null),
+        "it has looked at everything"
     );
     assert!(contents(&log) == before, "INV-W5: not cut");
 }
@@ -325,4 +325,96 @@ fn a_missing_segment_is_named() {
             refusal(&mut command);
         }
     }
+}
+
+/// A log with one damaged line in a sealed segment and one in the newest.
+fn damaged_twice(scratch: &Scratch) -> (PathBuf, Vec<u8>, [u64; 2]) {
+    let bytes = numbered(2000);
+    let log = scratch.log("log", &bytes);
+    let all = lines(&bytes);
+    let lsns = [7, 1990];
+    for (file, lsn) in [(segment_files(&log)[0].clone(), 7), (newest(&log), 1990)] {
+        let position = frame_position(&file, all[lsn]);
+        flip(&file, position + FRAME_HEADER_BYTES + 2, 4);
+    }
+    (log, bytes, lsns)
+}
+
+#[test]
+fn verify_lists_all_damage_of_a_log_that_does_not_open() {
+    let scratch = Scratch::new();
+    let (log, _, lsns) = damaged_twice(&scratch);
+    let before = contents(&log);
+    let (code, verify) = json("verify", &log);
+    assert_eq!((code, &verify["opens"]), (1, &false.into()), "{verify:#}");
+    assert_eq!(verify["records"], 1998);
+    let damage = verify["damage"].as_array().unwrap();
+    assert_eq!(damage.len(), 2, "{verify:#}");
+    for (damage, lsn) in damage.iter().zip(lsns) {
+        assert_eq!(damage["lsn"], lsn);
+        assert_eq!(damage["lsn_end"], lsn + 1);
+    }
+    let said = text(&run(&mut look("verify", &log, []), b"").stdout);
+    assert_says(&said, &["damaged in 2 places", "strata recover"]);
+    assert!(contents(&log) == before, "nothing is changed");
+}
+
+#[test]
+fn recover_only_looks_unless_it_is_told_what_to_do() {
+    let scratch = Scratch::new();
+    let (log, _, _) = damaged_twice(&scratch);
+    let before = contents(&log);
+    let output = run(&mut look("recover", &log, []), b"");
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(1), String::new())
+    );
+    let said = text(&output.stdout);
+    assert_says(
+        &said,
+        &["record 7 is lost", "record 1990 is lost", "at record 7"],
+    );
+    assert_says(&said, &["1,998 records can be read"]);
+    assert!(contents(&log) == before, "nothing is changed");
+}
+
+#[test]
+fn recover_salvages_every_line_but_the_damaged_ones() {
+    let scratch = Scratch::new();
+    let (log, bytes, lsns) = damaged_twice(&scratch);
+    let before = contents(&log);
+    let output = run(&mut look("recover", &log, ["--salvage"]), b"");
+    assert_eq!(output.status.code(), Some(1));
+    let expected: Vec<u8> = (0..)
+        .zip(lines(&bytes))
+        .filter(|(lsn, _)| !lsns.contains(lsn))
+        .flat_map(|(_, line)| line.to_vec())
+        .collect();
+    assert!(output.stdout == expected);
+    let notes = text(&output.stderr);
+    assert_eq!(notes.lines().count(), 2, "{notes}");
+    assert_says(&notes, &["record 7 is lost", "record 1990 is lost"]);
+    assert!(contents(&log) == before, "nothing is changed");
+}
+
+#[test]
+fn recover_cuts_in_front_of_the_first_damage_and_the_log_goes_on() {
+    let scratch = Scratch::new();
+    let (log, bytes, _) = damaged_twice(&scratch);
+    let output = run(&mut look("recover", &log, ["--cut"]), b"");
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(1), String::new())
+    );
+    assert_says(
+        &text(&output.stdout),
+        &["the next record is 7", "records 7 to"],
+    );
+    let kept = lines(&bytes)[..7].concat();
+    assert!(cat(&log) == kept);
+    succeed(&mut ingest(&log, []), b"new\n");
+    assert!(cat(&log) == [kept, b"new\n".to_vec()].concat());
+    assert_eq!(json("verify", &log).0, 0);
+    let said = succeed(&mut look("recover", &log, []), b"");
+    assert_says(&text(&said), &["nothing to recover"]);
 }

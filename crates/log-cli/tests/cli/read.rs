@@ -290,6 +290,7 @@ fn verify_says_that_a_sound_log_is_sound() {
             "damage",
             "indexes",
             "log",
+            "opens",
             "payload_bytes",
             "records",
             "segments",

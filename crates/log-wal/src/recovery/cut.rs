@@ -11,12 +11,13 @@ use std::io;
 use log_core::Lsn;
 
 use super::survey::{Keep, Step, Survey, survey};
-use crate::disk::{CreateError, Progress, create_segment};
+use crate::disk::Progress;
 use crate::error::{OpenError, READ};
 use crate::format::{FIRST_POSITION, Header, Predecessor};
 use crate::options::WalOptions;
 use crate::recovery::scan::PIECE_BYTES;
 use crate::report::{CutReport, Discarded};
+use crate::segment_file::{CreateError, create_segment};
 use crate::storage::{Blocks, Storage};
 
 /// Ids that are left out when the newest segments are missing: if one of them
@@ -68,8 +69,8 @@ pub(crate) fn plan(storage: &dyn Storage, found: &Survey) -> Option<CutReport> {
             Step::Damage { damage, .. } => (
                 damage.path.clone(),
                 damage.lsn.unwrap_or_default(),
-                damage.lost.and_then(|lost| lost.end),
-                damage.lost.map_or(0, |lost| lost.bytes),
+                damage.lost.as_ref().and_then(|lost| lost.end),
+                damage.lost.as_ref().map_or(0, |lost| lost.bytes),
                 0,
             ),
         };
@@ -155,9 +156,10 @@ fn begin_after(
     };
     let counters = Progress::new(Lsn::ZERO).counters;
     let path = storage.path(&header.name().to_string());
-    let created = create_segment(storage, &header, Blocks::Written, &counters);
+    let created = create_segment(storage, header, Blocks::Written, &counters);
     created.map(drop).map_err(|error| match error {
         CreateError::NoRoom(error) => OpenError::io("create", &path, error),
+        CreateError::NotMapped(error) => OpenError::io("map", &path, error),
         CreateError::Broken(action, error) => OpenError::io(action, &path, error),
     })
 }

@@ -175,10 +175,10 @@ pub(crate) fn gap_damage(path: &Path, gap: Gap, row: Row, reason: &str) -> Damag
         lsn: Some(gap.start.lsn),
         row,
         reason: reason.to_owned(),
-        lost: Some(Lost {
-            end: Some(gap.end.lsn),
-            bytes: gap.end.position.saturating_sub(gap.start.position),
-        }),
+        lost: Lost::new(
+            Some(gap.end.lsn),
+            gap.end.position.saturating_sub(gap.start.position),
+        ),
     }
 }
 

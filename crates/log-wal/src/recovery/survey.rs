@@ -206,7 +206,7 @@ impl Way<'_> {
         let file = self.storage.open(&file.to_string_lossy(), false);
         let bytes = file.and_then(|file| file.len_bytes()).unwrap_or_default();
         damage.lsn = Some(self.next);
-        damage.lost = Some(Lost { end: None, bytes });
+        damage.lost = Lost::new(None, bytes);
         self.open_loss.get_or_insert(self.found.steps.len());
         self.note(damage);
         self.found.end_is_missing = true;
@@ -224,10 +224,9 @@ impl Way<'_> {
                 // Of several bad files in a row the first stands for all.
                 if let Step::Damage { damage, .. } = step {
                     damage.lsn = Some(header.base);
-                    damage.lost = damage.lost.map(|lost| Lost {
-                        end: Some(header.base),
-                        ..lost
-                    });
+                    if let Some(lost) = &mut damage.lost {
+                        lost.end = Some(header.base);
+                    }
                 }
             }
         } else if let Some(Place::Good(before)) = before
@@ -243,10 +242,7 @@ impl Way<'_> {
                     "it follows segment {named}, but the segment before it in the directory is {}",
                     before.header.id
                 ),
-                lost: Some(Lost {
-                    end: Some(header.base.max(self.next)),
-                    bytes: 0,
-                }),
+                lost: Lost::new(Some(header.base.max(self.next)), 0),
             });
         }
         self.found.end_is_missing = false;
@@ -356,10 +352,7 @@ impl Way<'_> {
             };
             let mut damage = gap_damage(&path, at, row, reason);
             if is_newest && sealed {
-                damage.lost = Some(Lost {
-                    end: None,
-                    bytes: 0,
-                });
+                damage.lost = Lost::new(None, 0);
                 self.found.end_is_missing = true;
             }
             self.note(damage);

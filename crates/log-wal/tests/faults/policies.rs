@@ -155,7 +155,7 @@ fn fault_12_each_flipped_byte_is_refused_salvaged_around_and_cut_in_front_of() {
                     (lost.lsn, lost.position),
                     (Some(Lsn(lsn)), frame.start as u64)
                 );
-                let what = lost.lost.expect("it was looked for");
+                let what = lost.lost.as_ref().expect("it was looked for");
                 assert_eq!(what.end, Some(Lsn(lsn + 1)));
                 assert_eq!(what.bytes, frame.len() as u64);
 
@@ -210,7 +210,7 @@ fn fault_14_a_damaged_record_of_zeros_is_lost_and_named() {
     );
     let damage = &salvage.report().damage[0];
     assert_eq!((damage.position, damage.lsn), (8192, Some(Lsn(0))));
-    assert_eq!(damage.lost.and_then(|lost| lost.end), Some(Lsn(1)));
+    assert_eq!(damage.lost.as_ref().and_then(|lost| lost.end), Some(Lsn(1)));
     let wal = try_cut(&disk_of(&files)).unwrap();
     assert_eq!(wal.next_lsn(), Lsn(0));
 }
@@ -231,7 +231,7 @@ fn fault_24_around_a_middle_segment_that_is_missing_or_another_one() {
         assert_eq!(read, all_but(10..20));
         let ranges: Vec<_> = lost
             .iter()
-            .map(|it| (it.lsn, it.lost.and_then(|lost| lost.end)))
+            .map(|it| (it.lsn, it.lost.as_ref().and_then(|lost| lost.end)))
             .collect();
         assert_eq!(ranges, [(Some(Lsn(10)), Some(Lsn(20)))]);
         is_cut_at(&files, 10);
@@ -258,7 +258,11 @@ fn fault_25_a_missing_last_segment_that_comes_back_after_a_cut_stays_discarded()
     let (read, lost) = salvaged(&missing);
     assert_eq!(read, all_but(20..30));
     assert_eq!((lost.len(), lost[0].lsn), (1, Some(Lsn(20))));
-    assert_eq!(lost[0].lost.and_then(|lost| lost.end), None, "nobody knows");
+    assert_eq!(
+        lost[0].lost.as_ref().and_then(|lost| lost.end),
+        None,
+        "nobody knows"
+    );
     is_cut_at(&missing, 20);
 
     let disk = disk_of(&missing);
@@ -300,7 +304,7 @@ fn a_damaged_mark_or_seal_takes_no_record_with_it() {
         refused(&damaged);
         let (read, lost) = salvaged(&damaged);
         assert_eq!((read, lost.len()), (all_but(0..0), 1));
-        assert_eq!(lost[0].lsn, lost[0].lost.and_then(|lost| lost.end));
+        assert_eq!(lost[0].lsn, lost[0].lost.as_ref().and_then(|lost| lost.end));
     }
 }
 
@@ -322,7 +326,10 @@ fn a_batch_with_a_damaged_record_is_lost_whole() {
     let (read, lost) = salvaged(&files);
     assert_eq!(read, [0, 1, 2, 7, 8], "INV-W3");
     assert_eq!(lost[0].lsn, Some(Lsn(3)));
-    assert_eq!(lost[0].lost.and_then(|lost| lost.end), Some(Lsn(7)));
+    assert_eq!(
+        lost[0].lost.as_ref().and_then(|lost| lost.end),
+        Some(Lsn(7))
+    );
 }
 
 #[test]

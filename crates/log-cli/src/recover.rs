@@ -79,7 +79,7 @@ fn discarded(cut: &CutReport) -> String {
 
 fn write_records(args: &RecoverArgs, salvage: &Salvage) -> Result<Verdict, Failure> {
     let mut stdout = BufWriter::with_capacity(WRITE_BYTES, output::unbuffered()?);
-    for item in salvage {
+    for item in salvage.iter() {
         match item {
             Ok(record) => {
                 if !output::unless_closed(stdout.write_all(record.payload()))? {

@@ -45,15 +45,8 @@ struct Found {
 
 impl Found {
     fn unopened(salvage: &Salvage) -> Self {
-        let found = salvage.report();
         Self {
-            report: VerifyReport {
-                segments: found.segments,
-                records: found.records,
-                payload_bytes: found.payload_bytes,
-                damage: found.damage.clone(),
-                ..VerifyReport::default()
-            },
+            report: salvage.report().clone(),
             reader: None,
         }
     }

@@ -134,8 +134,8 @@ pub use subscribe::{NextError, StartAt, SubscribeError, SubscribeOptions, Subscr
 pub use log_mmap::{
     Codec, CutReport, Damage, Discarded, EnvelopeFault, Headers, IndexCheck, IndexFault,
     IndexState, Level, Lost, Lsn, NewRecord, OpenReport, ReadError, Record, RecoveryPolicy,
-    Salvage, SalvageIter, SegmentInfo, SegmentState, Slice, Stats, TailState, Timestamp, Verify,
-    VerifyReport, Watermarks,
+    Salvage, SegmentInfo, SegmentState, Slice, Stats, TailState, Timestamp, Verify, VerifyReport,
+    Watermarks,
 };
 
 /// The README's example, tested.

@@ -61,6 +61,7 @@ mod by_time;
 mod follow;
 mod reader;
 mod records;
+mod salvage;
 mod verify;
 
 mod hand_over;
@@ -84,6 +85,7 @@ pub use mapped_storage::MappedStorage;
 pub use options::StoreOptions;
 pub use reader::Reader;
 pub use records::{Records, Slice};
+pub use salvage::Salvage;
 pub use store::Store;
 pub use verify::{IndexCheck, IndexState, VerifyReport};
 
@@ -94,6 +96,6 @@ pub use log_wal::{Bell, Codec, FileStorage, MemStorage, Payload, Storage};
 // The words of the layer beneath that must travel up; API.md lists them.
 pub use log_wal::{
     AppendError, CommitError, CutReport, Damage, Discarded, Level, Lost, Lsn, OpenError,
-    OpenReport, ReadError, RecoveryPolicy, Salvage, SalvageIter, SegmentInfo, SegmentState, Stats,
-    TailState, TruncateError, Verify, WalOptions, Watermarks,
+    OpenReport, ReadError, RecoveryPolicy, SegmentInfo, SegmentState, Stats, TailState,
+    TruncateError, Verify, WalOptions, Watermarks,
 };

@@ -161,7 +161,7 @@ fn fault_12_each_flipped_byte_is_refused_salvaged_around_and_cut_in_front_of() {
 
                 if at % 5 == 0 {
                     let cut = is_cut_at(&flipped, lsn);
-                    assert_eq!(cut.damage, [lost.clone()]);
+                    assert_eq!(cut.damage, std::slice::from_ref(lost));
                     let whole: u64 = cut.discarded.iter().map(|file| file.whole_records).sum();
                     assert_eq!(whole, RECORDS - lsn - 1, "each but the damaged one");
                     assert_eq!(cut.discarded[0].lsn, Lsn(lsn));

@@ -1,12 +1,12 @@
 //! The sealed segments of a log, for readers.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::PoisonError;
 
 use log_core::Lsn;
 
 use crate::report::SealedSegment;
+use crate::sync::{AtomicU64, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Every sealed segment, ascending and without a gap.
 ///

@@ -81,6 +81,9 @@ mod report;
 mod salvage;
 mod wal;
 
+#[cfg(all(test, log_loom))]
+mod loom_models;
+
 pub use error::{AppendError, CommitError, Damage, Lost, OpenError, ReadError, TruncateError};
 pub use format::Codec;
 pub use iter::Iter;

@@ -8,7 +8,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use log_core::Lsn;
 use rustix::io::Errno;
@@ -19,6 +19,7 @@ use crate::format::FrameKey;
 use crate::report::SealedSegment;
 use crate::segment::End;
 use crate::storage::{SegmentFile, Storage};
+use crate::sync::{Mutex, MutexGuard};
 use crate::waypoints::{Way, Waypoints};
 
 /// How many stay open, of those that single records are read from. Waypoints are a 500th of what they lead through.

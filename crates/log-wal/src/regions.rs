@@ -4,13 +4,13 @@
 //! region that was used before costs none. A region comes back only when no
 //! reader holds it any more (`INV-C4`).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use log_core::{Region, Segment};
 
 use crate::format::region_bytes;
 use crate::segment::SegmentMeta;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 
 /// How many retired segments are kept for their memory. One is in use while
 /// the other waits, in normal operation.

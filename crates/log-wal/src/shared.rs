@@ -1,8 +1,7 @@
 //! What a log's handle and its readers share.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use log_core::{CELL_HEADER_BYTES, Lsn, Need, NextSegment, Reservation, RollError, SegmentEnd};
 
@@ -18,6 +17,7 @@ use crate::report::SealedSegment;
 use crate::segment::{End, SegmentMeta, Tail};
 use crate::spares::Spares;
 use crate::storage::Storage;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct Shared {

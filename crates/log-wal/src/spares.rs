@@ -21,8 +21,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
 
 use log_core::Region;
 
@@ -32,6 +31,7 @@ use crate::report::SealedSegment;
 use crate::segment_file::region_of;
 use crate::shared::Shared;
 use crate::storage::{Blocks, SegmentFile, Storage};
+use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
 
 /// How much is written, and synced, at a time: what a slow disk takes a few
 /// milliseconds for, and a fast one less than one.

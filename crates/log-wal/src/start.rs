@@ -7,8 +7,7 @@
 
 use std::any::Any;
 use std::io;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use log_core::{Lsn, Region, Start};
 
@@ -27,6 +26,7 @@ use crate::segment_file::{CreateError, create_segment, region_of, write_seal};
 use crate::shared::{Marks, Shared};
 use crate::spares::Spares;
 use crate::storage::{Blocks, LockError, SegmentFile, Storage};
+use crate::sync::{AtomicU64, Mutex};
 
 /// Becomes the only writer.
 pub(crate) fn lock(storage: &dyn Storage) -> Result<Box<dyn Any + Send + Sync>, OpenError> {

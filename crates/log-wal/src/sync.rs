@@ -1,19 +1,22 @@
 //! Locks, atomics and parking, from the standard library or from loom.
 //!
-//! The only file of this crate that knows about loom: with `--cfg log_loom`
-//! the group of those who wait for the disk runs under a schedule checker.
+//! The only file of this crate that knows about loom: with `--cfg log_loom` a
+//! whole log runs under a schedule checker, on a storage that takes each call as
+//! one step.
 
 #[cfg(not(log_loom))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8};
-    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+    pub(crate) use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use std::thread::{Thread, current, park, park_timeout, yield_now};
 }
 
 #[cfg(log_loom)]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8};
-    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+    pub(crate) use loom::sync::{
+        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    };
     pub(crate) use loom::thread::{Thread, current, park, yield_now};
 
     /// loom has no time: the timeout is over at once, after anybody else had a

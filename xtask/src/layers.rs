@@ -65,7 +65,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "log-facade",
         beneath: Some("log-mmap"),
-        may_use: Some(&["bytes", "crc32fast", "thiserror", "tracing"]),
+        may_use: Some(&["bytes", "crc32fast", "rustix", "thiserror", "tracing"]),
         may_offer: &["futures-core", "metrics", "serde", "tokio"],
         unsafe_code: Unsafe::Forbidden,
         threads_and_clocks: true,

@@ -121,6 +121,14 @@ impl LogOptions {
         self
     }
 
+    /// How many files of dropped segments, or made ahead of need, may lie by to
+    /// be used again. Default 2. 0 keeps none: dropped segments are removed at
+    /// once.
+    pub fn spare_segments_max(mut self, segments: usize) -> Self {
+        self.wal = self.wal.spare_segments_max(segments);
+        self
+    }
+
     /// How many bytes of a sealed segment one entry of its index stands for.
     /// Default 1024; 0 gives every record its own: lookups by number get
     /// faster, and the index takes 8 bytes a record.
@@ -248,6 +256,14 @@ impl LogOptions {
     /// segment.
     pub fn rotate_records(mut self, records: u64) -> Self {
         self.policies.rotation.records = Some(records);
+        self
+    }
+
+    /// Whether the housekeeper makes the next segment's file ahead of need.
+    /// Default false: then callers that wait for the disk make it, a piece at a
+    /// time.
+    pub fn prepare_ahead(mut self, prepares: bool) -> Self {
+        self.policies.prepares_ahead = prepares;
         self
     }
 

@@ -238,6 +238,15 @@ impl Store {
         Ok(rotated)
     }
 
+    /// Makes the file that the next rotation will need, see [`Wal::prepare`].
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]; no record depends on it.
+    pub fn prepare(&self) -> Result<bool, CommitError> {
+        self.wal.prepare()
+    }
+
     /// Maps and indexes the segments that were sealed since the last time, and
     /// returns how many that were. [`sync`](Self::sync), [`rotate`](Self::rotate)
     /// and [`close`](Self::close) do it too; what nobody did is done when the

@@ -158,6 +158,14 @@ pub trait Engine: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Makes what the next rotation will need, so that it need not wait for
+    /// that. Returns whether there was something to make.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]; no record depends on it.
+    fn prepare(&self) -> Result<bool, CommitError>;
+
     /// What it did since it was opened.
     fn stats(&self) -> Stats;
 

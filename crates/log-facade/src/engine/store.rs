@@ -158,6 +158,10 @@ impl Engine for StoreEngine {
         Some(Arc::clone(&self.storage))
     }
 
+    fn prepare(&self) -> Result<bool, CommitError> {
+        self.store.prepare()
+    }
+
     fn stats(&self) -> Stats {
         self.store.stats()
     }

@@ -21,6 +21,8 @@ pub(super) struct Rounds<'a> {
     is_poisoned: bool,
     /// The engine's count of sealed segments when they were last looked after.
     sealed_seen: u64,
+    /// Whether it has tried to make a file ahead of need.
+    has_prepared: bool,
     retention_due: Duration,
     /// Not before, because it failed: trying again at once would fail again,
     /// and each try looks like another change.
@@ -38,6 +40,7 @@ impl<'a> Rounds<'a> {
             task: Task::Flush,
             is_poisoned: false,
             sealed_seen: shared.engine.sealed_count(),
+            has_prepared: false,
             // At once: a log may have grown old while it was closed.
             retention_due: Duration::ZERO,
             retention_pause: Duration::ZERO,
@@ -55,6 +58,7 @@ impl<'a> Rounds<'a> {
         let flush_due = self.flush();
         let rotation_due = self.rotate();
         let has_sealed = self.look_after_sealed();
+        self.prepare(has_sealed);
         let retention_due = self.retain(has_sealed);
         let dues = [flush_due, rotation_due, retention_due];
         dues.into_iter().flatten().min()
@@ -136,6 +140,21 @@ impl<'a> Rounds<'a> {
             Err(error) => self.fail(error.into()),
         }
         true
+    }
+
+    /// Makes the next segment's file: when the log was opened, and whenever the
+    /// last one was taken.
+    fn prepare(&mut self, has_sealed: bool) {
+        let is_due = has_sealed || !self.has_prepared;
+        if !self.shared.policies.prepares_ahead || !is_due {
+            return;
+        }
+        self.has_prepared = true;
+        self.task = Task::Prepare;
+        match self.shared.engine.prepare() {
+            Ok(prepared) => self.shared.health.files_prepared.add(prepared.into()),
+            Err(error) => self.fail(error.into()),
+        }
     }
 
     fn retain(&mut self, has_sealed: bool) -> Option<Duration> {

@@ -1,7 +1,7 @@
 //! What the housekeeper cannot do is told.
 
 use log_facade::{
-    AppendError, CommitError, HousekeepingCause, HousekeepingError, Lsn, Task, engine,
+    AppendError, CommitError, HousekeepingCause, HousekeepingError, Log, Lsn, Task, engine,
 };
 use log_wal::storage::sim::{Failure, Fault, Operation, SimError};
 
@@ -13,6 +13,22 @@ fn told(result: Result<Lsn, AppendError>) -> HousekeepingError {
         Err(AppendError::Commit(CommitError::Housekeeping(error))) => error,
         other => panic!("{other:?}"),
     }
+}
+
+/// A log with two segments, of which the first should go, and could not.
+fn open_with_a_segment_that_stays(bed: &Bed) -> Log {
+    let options = bed.options().retain_records(5).rotate_records(10);
+    // Nothing is kept to be used again, so what goes is removed.
+    let options = options.retention_interval(SECOND).spare_segments_max(0);
+    let log = bed.open(options);
+    let io = Failure::Refused(SimError::Io);
+    bed.disk.inject(Fault::on(Operation::Remove, io));
+    fill(&log, 10);
+    // In one call: the housekeeper is told of the first segment at its end, and
+    // what fails then is not told to another append.
+    log.append_batch(&[b"five".as_slice(); 5]).unwrap();
+    bed.clock.settle();
+    log
 }
 
 /// Fault 15, in the background.
@@ -55,12 +71,7 @@ fn a_sync_that_fails_in_the_background_is_told_and_nothing_is_acknowledged_again
 #[test]
 fn a_segment_that_cannot_be_removed_is_told_of_and_tried_again() {
     let bed = Bed::new();
-    let options = bed.options().retain_records(5).rotate_records(10);
-    let log = bed.open(options.retention_interval(SECOND));
-    let io = Failure::Refused(SimError::Io);
-    bed.disk.inject(Fault::on(Operation::Remove, io));
-    fill(&log, 15);
-    bed.clock.settle();
+    let log = open_with_a_segment_that_stays(&bed);
 
     assert_eq!(log.first_lsn(), Lsn(0), "INV-F2: still there, and whole");
     let error = told(log.append(b"x"));
@@ -105,12 +116,7 @@ fn a_full_disk_is_told_and_the_log_goes_on_when_there_is_room() {
 #[test]
 fn closing_tells_what_nobody_was_told() {
     let bed = Bed::new();
-    let options = bed.options().retain_records(5).rotate_records(10);
-    let log = bed.open(options.retention_interval(SECOND));
-    let io = Failure::Refused(SimError::Io);
-    bed.disk.inject(Fault::on(Operation::Remove, io));
-    fill(&log, 15);
-    bed.clock.settle();
+    let log = open_with_a_segment_that_stays(&bed);
     let closed = log.close();
     assert!(
         matches!(&closed, Err(CommitError::Housekeeping(error)) if error.task == Task::Retain),
@@ -123,7 +129,7 @@ fn closing_tells_what_nobody_was_told() {
 /// A defect in a clock, or in us: the log goes on without its housekeeper.
 #[test]
 fn a_panic_in_the_background_is_told() {
-    use log_facade::{Alarm, Clock, Log, ManualClock, Timestamp};
+    use log_facade::{Alarm, Clock, ManualClock, Timestamp};
     use std::time::Duration;
 
     #[derive(Debug)]

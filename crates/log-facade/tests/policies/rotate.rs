@@ -72,3 +72,21 @@ fn a_segment_ends_when_it_is_old_and_has_records() {
     fill(&log, 4);
     bed.clock.advance(MILLISECOND);
 }
+
+#[test]
+fn the_next_segments_file_is_made_ahead_of_need() {
+    let bed = Bed::new();
+    let log = bed.open(bed.options().prepare_ahead(true));
+    bed.clock.settle();
+    assert_eq!(log.stats().housekeeping.files_prepared, 1);
+    fill(&log, 3);
+    log.rotate().unwrap();
+    fill(&log, 4);
+    bed.clock.settle();
+    assert_eq!(
+        log.stats().housekeeping.files_prepared,
+        2,
+        "the first one was taken"
+    );
+    assert_eq!(log.stats().housekeeping.failures, 0);
+}

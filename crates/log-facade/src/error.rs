@@ -137,6 +137,11 @@ pub enum CommitError {
         kept: Level,
     },
 
+    /// This log's engine cannot wait without blocking. Nothing happened; call
+    /// the log itself, from a thread.
+    #[error("this log's engine cannot wait without blocking")]
+    NoFutures,
+
     /// Something failed in the background since the last call. This call did
     /// nothing; calling again goes on. Each failure is told once; the last one
     /// also stays in [`LogStats`](crate::LogStats).

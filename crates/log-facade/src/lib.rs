@@ -116,6 +116,9 @@ mod error;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+#[cfg(feature = "tokio")]
+mod tasks;
+
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};
 pub use cursor::{Cursor, CursorError, PinBound};
 pub use error::{
@@ -128,6 +131,8 @@ pub use records::Records;
 pub use snapshot::Snapshot;
 pub use stats::{HousekeepingStats, LogStats};
 pub use subscribe::{NextError, StartAt, SubscribeError, SubscribeOptions, Subscription};
+#[cfg(feature = "tokio")]
+pub use tasks::{AsyncLog, SubscriptionStream};
 
 // The words of the layers beneath that are part of this API; API.md lists
 // them.

@@ -286,7 +286,7 @@ impl Log {
         Ok(lsn)
     }
 
-    fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> Level {
         self.shared.policies.acknowledge
     }
 

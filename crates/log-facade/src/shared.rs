@@ -115,10 +115,10 @@ impl Shared {
             return Ok(());
         }
         let end = lsns.end;
-        self.meters.appended(end.0 - lsns.start.0, bytes as u64);
-        self.news.tell_published();
+        self.note_appended(end.0 - lsns.start.0, bytes);
         let settled = self.settle(end, level);
         self.tell_settled();
+        self.notice_sealed();
         settled
     }
 
@@ -129,25 +129,34 @@ impl Shared {
         if level != Level::Published {
             self.commit(end, level)?;
         }
-        if let Some(records) = self.policies.flush.records {
-            self.flush_if_many(end, records)?;
-        }
-        if self.alarm.is_some() {
-            self.notice_sealed();
-        }
-        Ok(())
+        self.flush_if_many(end)
+    }
+
+    /// Gives word of records that are visible now.
+    #[inline]
+    pub(crate) fn note_appended(&self, records: u64, bytes: usize) {
+        self.meters.appended(records, bytes as u64);
+        self.news.tell_published();
     }
 
     /// Bounds by `records` how many are not flushed: the append that makes
     /// them too many brings them to the disk.
-    fn flush_if_many(&self, end: Lsn, records: u64) -> Result<(), CommitError> {
-        let level = self.policies.flush.level;
-        let unflushed = end.distance_from(self.reached(level)).unwrap_or_default();
-        if unflushed >= records {
+    fn flush_if_many(&self, end: Lsn) -> Result<(), CommitError> {
+        if let Some(level) = self.due_flush(end) {
             self.commit(end, level)?;
             self.note_flush(level);
         }
         Ok(())
+    }
+
+    /// The level that so many records in front of `end` have not reached that
+    /// it is time.
+    #[inline]
+    pub(crate) fn due_flush(&self, end: Lsn) -> Option<Level> {
+        let records = self.policies.flush.records?;
+        let level = self.policies.flush.level;
+        let unflushed = end.distance_from(self.reached(level)).unwrap_or_default();
+        (unflushed >= records).then_some(level)
     }
 
     /// Waits until what is published below `end` has reached `level`.
@@ -173,21 +182,28 @@ impl Shared {
     }
 
     /// Begins another segment if the active one has as many records as it may.
-    fn rotate_if_full(&self) -> Result<(), AppendError> {
+    pub(crate) fn rotate_if_full(&self) -> Result<(), AppendError> {
         let Some(records) = self.policies.rotation.records else {
             return Ok(());
         };
-        let next = self.engine.next_lsn();
-        // Relaxed: a hint; who believes it too late looks at the segments.
-        if next.0 < self.full_at.load(Ordering::Relaxed) {
+        if !self.may_be_full() {
             return Ok(());
         }
+        let next = self.engine.next_lsn();
         if self.active_base().0.saturating_add(records) <= next.0 {
             self.rotate()?;
         }
         let full_at = self.active_base().0.saturating_add(records);
         self.full_at.store(full_at, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether the active segment may have as many records as it may.
+    #[inline]
+    pub(crate) fn may_be_full(&self) -> bool {
+        // Relaxed: a hint; who believes it too late looks at the segments.
+        self.policies.rotation.records.is_some()
+            && self.engine.next_lsn().0 >= self.full_at.load(Ordering::Relaxed)
     }
 
     /// The number of the active segment's first record.
@@ -198,7 +214,10 @@ impl Shared {
 
     /// Has somebody look after segments that were sealed since the last time.
     #[inline]
-    fn notice_sealed(&self) {
+    pub(crate) fn notice_sealed(&self) {
+        if self.alarm.is_none() {
+            return;
+        }
         let count = self.engine.sealed_count();
         // Relaxed: of those who see the change at once, any one may be the one
         // who tells; the alarm has a lock of its own.

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use log_wal::{
-    AppendError, CommitError, Level, Lsn, OpenError, OpenReport, Payload, ReadError, SegmentInfo,
-    Stats, Storage, TruncateError, Wal, Watermarks,
+    Append, AppendError, Commit, CommitError, Committer, Level, Lsn, OpenError, OpenReport,
+    Payload, ReadError, SegmentInfo, Stats, Storage, TruncateError, Wal, Watermarks,
 };
 
 use crate::by_time::{self, Recent};
@@ -185,6 +185,32 @@ impl Store {
     /// See [`AppendError`]; the record was not appended.
     pub fn append_payload<P: Payload + ?Sized>(&self, payload: &P) -> Result<Lsn, AppendError> {
         self.wal.append_payload(payload)
+    }
+
+    /// Appends when first polled, and resolves when the record has reached
+    /// `level`, see [`Wal::append_async`].
+    pub fn append_async<P: Payload>(&self, payload: P, level: Level) -> Append<P> {
+        self.wal.append_async(payload, level)
+    }
+
+    /// The same as [`commit`](Self::commit) as a future, see
+    /// [`Wal::commit_async`].
+    pub fn commit_async(&self, end: Lsn, level: Level) -> Commit {
+        self.wal.commit_async(end, level)
+    }
+
+    /// Promises that a thread will work for futures, see [`Wal::committer`].
+    /// After [`truncate_after`](Self::truncate_after) make another.
+    #[must_use]
+    pub fn committer(&self) -> Committer {
+        self.wal.committer()
+    }
+
+    /// Whether record `lsn` is in memory, or would be if it were there: reading
+    /// on from it touches no file.
+    #[must_use]
+    pub fn is_hot(&self, lsn: Lsn) -> bool {
+        self.wal.iter_hot(lsn).is_some()
     }
 
     /// Waits until every record below `end` that is published now has reached

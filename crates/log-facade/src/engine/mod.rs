@@ -13,6 +13,7 @@
 //! `conformance` (a feature) runs them against any engine, also one of yours,
 //! that [`LogOptions::open_engine`](crate::LogOptions::open_engine) takes.
 
+mod encoded;
 mod records;
 mod store;
 
@@ -21,11 +22,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use encoded::EncodedRecord;
 pub use records::Records;
 pub use store::StoreEngine;
 
 // In these words an engine says what it could not do.
 pub use log_mmap::{AppendError, CommitError, OpenError, ReadError};
+// In these it waits for the disk without a thread.
+pub use log_mmap::{Append, Commit, Committer};
 // What a log without mapping can lie in.
 pub use log_mmap::{MemStorage, Storage};
 
@@ -80,6 +84,30 @@ pub trait Engine: Debug + Send + Sync + 'static {
     ///
     /// See [`CommitError`].
     fn commit(&self, end: Lsn, level: Level) -> Result<(), CommitError>;
+
+    /// Appends when first polled, and resolves when the record has reached
+    /// `level`; without blocking, as long as there is a
+    /// [`committer`](Self::committer) that runs. `None` if it cannot: then
+    /// tasks use threads to wait in.
+    fn append_async(&self, _record: EncodedRecord, _level: Level) -> Option<Append<EncodedRecord>> {
+        None
+    }
+
+    /// [`commit`](Self::commit) in the same way.
+    fn commit_async(&self, _end: Lsn, _level: Level) -> Option<Commit> {
+        None
+    }
+
+    /// What a thread does for tasks that wait; `None` if it has no such thing.
+    fn committer(&self) -> Option<Committer> {
+        None
+    }
+
+    /// Whether reading on from record `lsn` touches no file. Said too seldom,
+    /// it costs tasks a thread; said too often, it blocks them.
+    fn is_hot(&self, _lsn: Lsn) -> bool {
+        false
+    }
 
     /// How far the log has come.
     fn watermarks(&self) -> Watermarks;

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use log_mmap::{Codec, FileStorage, Payload, Store, StoreOptions};
 
-use super::{AppendError, CommitError, Engine, MemStorage, OpenError, ReadError, Records, Storage};
+use super::{
+    Append, AppendError, Commit, CommitError, Committer, EncodedRecord, Engine, MemStorage,
+    OpenError, ReadError, Records, Storage,
+};
 use crate::{
     Level, Lsn, NewRecord, OpenReport, Record, SegmentInfo, Slice, Stats, Timestamp, Watermarks,
 };
@@ -100,6 +103,22 @@ impl Engine for StoreEngine {
 
     fn commit(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
         self.store.commit(end, level)
+    }
+
+    fn append_async(&self, record: EncodedRecord, level: Level) -> Option<Append<EncodedRecord>> {
+        Some(self.store.append_async(record, level))
+    }
+
+    fn commit_async(&self, end: Lsn, level: Level) -> Option<Commit> {
+        Some(self.store.commit_async(end, level))
+    }
+
+    fn committer(&self) -> Option<Committer> {
+        Some(self.store.committer())
+    }
+
+    fn is_hot(&self, lsn: Lsn) -> bool {
+        self.store.is_hot(lsn)
     }
 
     fn watermarks(&self) -> Watermarks {

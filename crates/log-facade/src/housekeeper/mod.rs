@@ -8,6 +8,8 @@
 //! With `clock` the only place that knows of threads and time (`INV-F4`).
 
 mod calendar;
+#[cfg(feature = "tokio")]
+mod committer;
 mod rounds;
 
 use std::any::Any;
@@ -20,6 +22,9 @@ use std::thread::{self, JoinHandle};
 use crate::clock::Alarm;
 use crate::error::HousekeepingCause;
 use crate::shared::Shared;
+
+#[cfg(feature = "tokio")]
+pub(crate) use committer::CommitterThread;
 
 use rounds::Rounds;
 

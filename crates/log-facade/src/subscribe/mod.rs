@@ -13,6 +13,8 @@ mod options;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+#[cfg(feature = "tokio")]
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::news::Door;
@@ -42,11 +44,11 @@ const AHEAD_BYTES: usize = 1 << 20;
 /// to another thread, and outlives its [`Log`](crate::Log): when that is closed,
 /// a subscription hands out the few records that it has taken and ends. What it
 /// has not delivered is in the log when it is opened again, see
-/// [`position`](Self::position).
+/// [`next_lsn`](Self::next_lsn).
 ///
 /// As an iterator it blocks until there is a record, and ends when the log is
 /// closed. Any error but [`ReadError::Truncated`] is the last item: it is about
-/// the record at [`position`](Self::position), behind which another
+/// the record with number [`next_lsn`](Self::next_lsn), behind which another
 /// subscription can go on.
 ///
 /// ```
@@ -87,19 +89,30 @@ pub enum NextError {
     Ended,
 
     /// [`ReadError::Truncated`]: call again, it goes on behind the gap. Any
-    /// other: the record at [`Subscription::position`] cannot be read, and this
+    /// other: the record at [`Subscription::next_lsn`] cannot be read, and this
     /// subscription has ended.
     #[error(transparent)]
     Read(#[from] ReadError),
 }
 
 /// What became of taking more records.
-enum Taken {
+pub(crate) enum Taken {
     /// Some, or some numbers were passed over.
     Some,
     /// There are none now.
     None,
     /// The log is closed.
+    Closed,
+}
+
+/// What there is to be taken.
+#[cfg(feature = "tokio")]
+pub(crate) enum Found {
+    /// Records in memory.
+    Hot,
+    /// Records in files.
+    Cold,
+    /// The log is closed, or reading it failed.
     Closed,
 }
 
@@ -125,7 +138,7 @@ impl Subscription {
     /// The number of the next record that it will look at: everything below it
     /// was delivered, was not wanted, has no record or was said to be dropped.
     #[must_use]
-    pub fn position(&self) -> Lsn {
+    pub fn next_lsn(&self) -> Lsn {
         self.ahead.front().map_or(self.next, Record::lsn)
     }
 
@@ -146,7 +159,7 @@ impl Subscription {
             if let Some(record) = self.deliver() {
                 return Ok(Some(record));
             }
-            match self.take()? {
+            match self.refill()? {
                 Taken::Some => {}
                 Taken::None => return Ok(None),
                 Taken::Closed => return Err(NextError::Ended),
@@ -187,8 +200,32 @@ impl Subscription {
         shared.news.bell(self.level).wait_until(timeout, has_news)
     }
 
+    /// Whether there are records to be had that have not been taken; if not,
+    /// has the task woken when there are.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_find(&self, context: &Context<'_>) -> Poll<Found> {
+        let inside = self.door.enter();
+        let Some(shared) = inside.log().filter(|_| !self.has_failed) else {
+            return Poll::Ready(Found::Closed);
+        };
+        let news = &shared.news;
+        let has_news = || news.is_closed() || shared.reached(self.level) > self.next;
+        ready!(news.bell(self.level).poll_until(context, has_news));
+        Poll::Ready(match (news.is_closed(), shared.engine.is_hot(self.next)) {
+            (true, _) => Found::Closed,
+            (false, true) => Found::Hot,
+            (false, false) => Found::Cold,
+        })
+    }
+
+    /// Whether records were taken that are not delivered.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
     /// The next of the records that were taken that is wanted.
-    fn deliver(&mut self) -> Option<Record> {
+    pub(crate) fn deliver(&mut self) -> Option<Record> {
         loop {
             let record = self.ahead.pop_front()?;
             if self.options.wants(&record) {
@@ -198,7 +235,7 @@ impl Subscription {
     }
 
     /// Takes the records that follow those that were taken.
-    fn take(&mut self) -> Result<Taken, NextError> {
+    pub(crate) fn refill(&mut self) -> Result<Taken, NextError> {
         if self.has_failed {
             return Err(NextError::Ended);
         }

@@ -36,9 +36,9 @@ fn history_and_what_comes_are_delivered_once_and_in_order() {
             fill(&log, end);
             while let Some(record) = subscription.try_next().unwrap() {
                 assert_eq!(number_of(&record), record.lsn().0);
-                assert_eq!(subscription.position(), Lsn(record.lsn().0 + 1));
+                assert_eq!(subscription.next_lsn(), Lsn(record.lsn().0 + 1));
             }
-            assert_eq!(subscription.position(), Lsn(end));
+            assert_eq!(subscription.next_lsn(), Lsn(end));
         }
     });
 }
@@ -51,7 +51,7 @@ fn a_subscription_begins_where_it_is_told() {
     clock.advance(Duration::from_secs(1));
     let moment = clock.now();
     fill(&log, 20);
-    let at = |start| log.subscribe(start).unwrap().position();
+    let at = |start| log.subscribe(start).unwrap().next_lsn();
     assert_eq!(at(StartAt::Beginning), Lsn(0));
     assert_eq!(at(StartAt::End), Lsn(20));
     assert_eq!(at(StartAt::Lsn(Lsn(3))), Lsn(3));
@@ -196,7 +196,7 @@ fn closing_the_log_ends_those_who_wait_and_frees_the_directory() {
     assert!(kept.next().is_none());
 
     let log = small().open(directory.path()).unwrap();
-    let mut again = log.subscribe(StartAt::Lsn(kept.position())).unwrap();
+    let mut again = log.subscribe(StartAt::Lsn(kept.next_lsn())).unwrap();
     assert_eq!(again.try_next().unwrap().unwrap().payload(), b"first");
     drop(log);
     assert!(again.next().is_none(), "dropping it closes it");
@@ -227,7 +227,7 @@ fn only_the_records_that_are_wanted_are_delivered() {
         assert_eq!(drain(&mut users), [0, 2]);
         assert_eq!(drain(&mut short), [0, 3]);
         assert_eq!(
-            users.position(),
+            users.next_lsn(),
             Lsn(4),
             "also behind what it does not want"
         );

@@ -65,7 +65,7 @@ impl Follower {
             }
             Err(error) => panic!("{error}"),
         }
-        assert_eq!(self.subscription.position().0, self.expected);
+        assert_eq!(self.subscription.next_lsn().0, self.expected);
     }
 }
 

@@ -38,7 +38,7 @@ fn write(log: &Log, writer: u64) {
 /// Reads to the end, and checks that there is no gap but those it is told of.
 /// Returns everything, and how many numbers it was told that it lost.
 fn follow(subscription: Subscription) -> (Vec<Record>, u64) {
-    let mut next = subscription.position().0;
+    let mut next = subscription.next_lsn().0;
     let mut lost = 0;
     let mut records = Vec::new();
     for record in subscription {

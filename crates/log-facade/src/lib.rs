@@ -53,9 +53,15 @@
 //!   [when it happened](Log::lsn_at_or_after), forwards and backwards.
 //! - **Views that stay.** A [`Snapshot`] shows the same records for as long as
 //!   you hold it, whatever is appended and whatever retention does.
+//! - **Subscriptions.** [`Log::subscribe`] gives the records that there are, and
+//!   then those that come, without a gap, at the level that you choose. A
+//!   [`Cursor`] remembers durably how far a consumer has come, and can keep
+//!   retention from overtaking it.
+//! - **Tasks, if you want them.** With the feature `tokio`, `AsyncLog` appends
+//!   and waits without blocking the runtime, and subscriptions are streams.
 //! - **In memory, too.** [The same log without a disk](LogOptions::open_in_memory),
 //!   which refuses to promise what it cannot keep.
-//! - **No surprises.** No async runtime, no thread that you did not ask for; no
+//! - **No surprises.** No async runtime, and no thread, that you did not ask for; no
 //!   `unsafe` in this crate; errors that say what can be done now; a
 //!   [clock](ManualClock) that your tests can move.
 //!

@@ -111,6 +111,12 @@ impl AsyncLog {
         })
     }
 
+    /// The log itself, whose verbs block: for threads beside the tasks.
+    #[must_use]
+    pub fn as_log(&self) -> &Log {
+        self
+    }
+
     /// As [`Log::append`].
     ///
     /// # Errors

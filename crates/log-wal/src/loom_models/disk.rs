@@ -41,7 +41,7 @@ impl LoomDisk {
         self.state().calls_after_failure
     }
 
-    /// Whether these bytes lie in what was synced.
+    /// Whether these bytes lay in a file when it was synced last.
     pub(super) fn is_durable(&self, bytes: &[u8]) -> bool {
         let is_in = |file: &Vec<u8>| file.windows(bytes.len()).any(|window| window == bytes);
         self.state().synced.iter().any(is_in)
@@ -105,6 +105,11 @@ impl Storage for LoomDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.step(None)?;
         self.files.rename(from, to)
+    }
+
+    fn rename_unheld(&self, from: &str, to: &str) -> io::Result<bool> {
+        self.step(None)?;
+        self.files.rename_unheld(from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -69,6 +69,11 @@ fn payload(number: u64) -> [u8; 8] {
     (number + 0x5354_5241_5441_0000).to_be_bytes()
 }
 
+/// A record of which a segment has room for one.
+fn long(number: u64) -> Vec<u8> {
+    [payload(number).as_slice(), &[0; 2040]].concat()
+}
+
 impl Scene {
     /// Appends records that say their numbers, with nobody else at it.
     fn append_all(&self, numbers: std::ops::Range<u64>) {
@@ -109,9 +114,7 @@ fn an_iterator_that_stands_in_memory_goes_on_in_the_files() {
         scene.append_all(0..1);
         let mut records = scene.wal.iter();
         let first = records.next().unwrap().unwrap();
-        // Of these a segment has room for one: while the iterator stands in the
-        // first segment, two leave memory.
-        let long = |number| [payload(number).as_slice(), &[0; 2040]].concat();
+        // While the iterator stands in the first segment, two leave memory.
         for number in 1..3 {
             scene.wal.append(&long(number)).unwrap();
         }
@@ -175,6 +178,59 @@ fn a_reader_of_a_segment_that_is_dropped_gets_it_whole_or_hears_of_it() {
             Err(error) => panic!("{error}"),
         }
         assert_eq!(dropper.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_file_that_is_used_again_is_none_that_somebody_reads() {
+    explore(|| {
+        let scene = scene(1);
+        // All but the first segment have room for one of these, and their files
+        // are equally long: so the second can become the fourth.
+        for number in 0..3 {
+            scene.wal.append(&long(number)).unwrap();
+        }
+        scene.wal.flush().unwrap();
+        let reuser = spawn(&scene, |scene| {
+            assert!(scene.wal.checkpoint(Lsn(2)).unwrap() > 0);
+            scene.wal.append(&long(3)).unwrap();
+            scene.wal.flush().map(drop)
+        });
+        match scene.wal.read(Lsn(1)) {
+            Ok(record) => assert_eq!(record.unwrap().payload(), long(1), "INV-M2"),
+            Err(ReadError::Truncated { first, .. }) => assert_eq!(first, Lsn(2)),
+            Err(error) => panic!("{error}"),
+        }
+        reuser.join().unwrap().unwrap();
+        assert_eq!(scene.wal.read(Lsn(3)).unwrap().unwrap().payload(), long(3));
+    });
+}
+
+#[test]
+fn a_segment_is_made_ahead_while_the_open_one_ends() {
+    explore(|| {
+        let scene = scene(1);
+        scene.append_all(0..1);
+        let maker = spawn(&scene, |scene| scene.wal.prepare().map(drop));
+        scene.append_all(1..2);
+        scene.wal.flush().unwrap();
+        maker.join().unwrap().unwrap();
+        assert_eq!(scene.wal.sealed_count(), 1);
+        assert_eq!(scene.read_from(0), [payload(0), payload(1)], "INV-C1");
+    });
+}
+
+#[test]
+fn a_record_is_there_or_not_yet_and_never_gone() {
+    explore(|| {
+        let scene = scene(1);
+        let appender = spawn(&scene, |scene| scene.append_all(0..1));
+        if let Some(record) = scene.wal.read(Lsn(0)).unwrap() {
+            assert_eq!(record.payload(), payload(0), "INV-C2");
+        }
+        assert!(scene.read_from(0).len() <= 1);
+        appender.join().unwrap();
+        assert_eq!(scene.read_from(0), [payload(0)], "INV-C1");
     });
 }
 

@@ -30,6 +30,7 @@ use log_core::{Cursor, Lsn, Region, Watermark};
 
 use crate::error::CommitError;
 use crate::format::{FIRST_POSITION, Header, SEAL_BYTES};
+use crate::group::Counts;
 use crate::options::Level;
 use crate::report::{SealedSegment, Stats};
 use crate::segment::{End, SegmentMeta, Tail};
@@ -84,13 +85,15 @@ impl Counters {
         self.syncs.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn stats(&self, records_appended: u64) -> Stats {
+    pub(crate) fn stats(&self, records_appended: u64, counts: Counts) -> Stats {
         Stats {
             records_appended,
             writes: self.writes.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             syncs: self.syncs.load(Ordering::Relaxed),
             rotations: self.rotations.load(Ordering::Relaxed),
+            commits: counts.commits,
+            groups: counts.groups,
         }
     }
 }

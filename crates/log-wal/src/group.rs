@@ -63,6 +63,16 @@ struct State {
     idle: Vec<Thread>,
     /// The failure after which nothing is acknowledged.
     poison: Option<CommitError>,
+    counts: Counts,
+}
+
+/// How many callers shared how much work.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    /// Callers that had to wait, or to work, for a level.
+    pub commits: u64,
+    /// Turns in which a leader did that work.
+    pub groups: u64,
 }
 
 /// A caller that sleeps.
@@ -221,6 +231,12 @@ impl State {
         self.waiters.len() + 1 >= self.last_group
     }
 
+    /// Counts a caller, once.
+    fn count_commit(&mut self, is_counted: &mut bool) {
+        self.counts.commits += u64::from(!*is_counted);
+        *is_counted = true;
+    }
+
     /// The committer that is to be woken, if a task has nobody who works for
     /// it.
     fn committer_to_call(&mut self) -> Option<Thread> {
@@ -263,6 +279,7 @@ impl Group {
         reached: impl Fn(Level) -> Lsn,
         mut work: impl FnMut(Level) -> Result<(), CommitError>,
     ) -> Result<(), CommitError> {
+        let mut is_counted = end == OWN_JUDGEMENT;
         let mut patience = match level {
             Level::Written => WRITTEN_YIELDS,
             _ => 0,
@@ -275,6 +292,7 @@ impl Group {
             if reached(level) >= end {
                 return Ok(());
             }
+            state.count_commit(&mut is_counted);
             if state.led && patience > 0 {
                 drop(state);
                 patience -= 1;
@@ -292,7 +310,7 @@ impl Group {
                 true
             };
             if leads {
-                self.lead(level, &reached, &mut work, Gathers::Yes)?;
+                self.lead((end, level), &reached, &mut work, Gathers::Yes)?;
             }
         }
         Ok(())
@@ -308,6 +326,8 @@ impl Group {
         reached: impl Fn(Level) -> Lsn,
         mut work: impl FnMut(Level) -> Result<(), CommitError>,
     ) -> Poll<Result<(), CommitError>> {
+        // With a place it was counted when it took that.
+        let mut is_counted = end == OWN_JUDGEMENT || place.is_some();
         loop {
             if let Some(waiter) = place {
                 // Before the look, so that no wake-up falls in between.
@@ -336,6 +356,7 @@ impl Group {
                 self.leave(place);
                 return Poll::Ready(Ok(()));
             }
+            state.count_commit(&mut is_counted);
             let Some(waiter) = place.as_ref().filter(|waiter| waiter.is_asleep()) else {
                 let waiter = Waiter::task(end, level, context.waker());
                 state.join(&waiter);
@@ -360,7 +381,7 @@ impl Group {
             drop(state);
             *place = None;
             // Those that it could wait for may need this very thread.
-            if let Err(failure) = self.lead(level, &reached, &mut work, Gathers::No) {
+            if let Err(failure) = self.lead((end, level), &reached, &mut work, Gathers::No) {
                 return Poll::Ready(Err(failure));
             }
         }
@@ -374,6 +395,10 @@ impl Group {
         {
             self.state().leave(&waiter);
         }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.state().counts
     }
 
     pub(crate) fn add_committer(&self) {
@@ -409,9 +434,10 @@ impl Group {
             if !state.led && state.waiters.iter().any(|waiter| waiter.is_task()) {
                 state.led = true;
                 drop(state);
-                let lowest = Level::Written;
+                // For nothing of its own, and at the lowest level that there is.
+                let own = (Lsn::ZERO, Level::Written);
                 return self
-                    .lead(lowest, &reached, &mut work, Gathers::Yes)
+                    .lead(own, &reached, &mut work, Gathers::Yes)
                     .map(|()| true);
             }
             if is_last {
@@ -444,7 +470,7 @@ impl Group {
     /// Works for everyone who waits. Our caller was made the leader.
     fn lead<R: Fn(Level) -> Lsn>(
         &self,
-        own_level: Level,
+        (own_end, own_level): (Lsn, Level),
         reached: &R,
         work: &mut impl FnMut(Level) -> Result<(), CommitError>,
         gathers: Gathers,
@@ -453,6 +479,7 @@ impl Group {
             group: self,
             reached,
             failure: None,
+            is_counted: false,
         };
         let level = match gathers {
             Gathers::Yes => self.gather(own_level),
@@ -460,6 +487,7 @@ impl Group {
         };
         let result = work(level);
         match &result {
+            Ok(()) => leadership.is_counted = own_end != OWN_JUDGEMENT,
             Err(poison @ CommitError::Poisoned { .. }) => {
                 tracing::error!(error = %poison, "the log acknowledges nothing any more");
                 self.poison(poison.clone());
@@ -514,11 +542,14 @@ struct Leadership<'a, R: Fn(Level) -> Lsn> {
     reached: &'a R,
     /// What the tasks that were not served are told.
     failure: Option<CommitError>,
+    /// Whether it worked for callers that are counted.
+    is_counted: bool,
 }
 
 impl<R: Fn(Level) -> Lsn> Drop for Leadership<'_, R> {
     fn drop(&mut self) {
         let mut state = self.group.state();
+        state.counts.groups += u64::from(self.is_counted);
         let poisoned = state.poison.is_some();
         let waiters = std::mem::take(&mut state.waiters);
         let (done, rest): (Vec<_>, Vec<_>) = waiters

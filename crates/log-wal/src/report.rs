@@ -201,4 +201,11 @@ pub struct Stats {
     pub syncs: u64,
     /// Segments sealed.
     pub rotations: u64,
+    /// Calls and futures that asked for a level that their records had not
+    /// reached, and so waited for the disk, or worked for it.
+    pub commits: u64,
+    /// Turns of work on the disk that were done for them: each wrote what was
+    /// published, and synced if one of them had asked for that. So `commits /
+    /// groups` callers shared one turn.
+    pub groups: u64,
 }

@@ -626,7 +626,8 @@ impl Wal {
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
         let appended = shared.tail.published_end().distance_from(shared.opened_at);
-        shared.progress.counters.stats(appended.unwrap_or_default())
+        let counters = &shared.progress.counters;
+        counters.stats(appended.unwrap_or_default(), shared.group.counts())
     }
 
     /// Makes everything durable, and leaves a mark that says so: the next

@@ -101,6 +101,47 @@ fn a_thousand_tasks_of_one_thread_share_a_sync() {
 }
 
 #[test]
+fn who_waits_is_counted_once_and_shares_a_group() {
+    let wal = large(&MemStorage::new());
+    let counts = |wal: &Wal| {
+        let stats = wal.stats();
+        (stats.commits, stats.groups, stats.syncs)
+    };
+    let (_, _, opening) = counts(&wal);
+    wal.append(b"alone").unwrap();
+    assert_eq!(counts(&wal), (0, 0, opening), "nobody waits");
+    wal.sync().unwrap();
+    assert_eq!(counts(&wal), (1, 1, opening + 1));
+    wal.sync().unwrap();
+    assert_eq!(counts(&wal), (1, 1, opening + 1), "it is durable already");
+
+    let append = |number| Task::new(wal.append_async(payload(number), Level::Durable));
+    let appended = run_all((0..5).map(append).collect());
+    assert!(appended.iter().all(Result::is_ok));
+    assert_eq!(counts(&wal), (6, 2, opening + 2), "five more, in one group");
+
+    let committer = wal.committer();
+    let mut tasks: Vec<_> = (5..8).map(append).collect();
+    for task in &mut tasks {
+        assert!(task.poll().is_pending());
+        assert!(task.poll().is_pending(), "and polled for no reason");
+    }
+    assert!(committer.run(Duration::ZERO).unwrap());
+    assert_eq!(
+        counts(&wal),
+        (9, 3, opening + 3),
+        "three more, in one group"
+    );
+    assert!(tasks.iter_mut().all(|task| task.poll().is_ready()));
+    wal.checkpoint(Lsn(1)).unwrap();
+    assert_eq!(
+        counts(&wal),
+        (9, 3, opening + 3),
+        "nobody waited for a level"
+    );
+}
+
+#[test]
 fn while_there_is_a_committer_no_poll_touches_the_disk() {
     let wal = large(&MemStorage::new());
     let committer = wal.committer();

@@ -24,6 +24,7 @@ mod image;
 mod layout;
 mod memory;
 mod model;
+mod policies;
 mod script;
 
 /// A fuzz target.

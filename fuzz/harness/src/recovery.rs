@@ -3,7 +3,8 @@
 //!
 //! It never panics, and never takes more memory than the files have. Who reads
 //! and who writes find the same. What opens can be appended to and opened
-//! again, and opening finds the same again.
+//! again, and opening finds the same again. And whatever is damaged can be
+//! salvaged, and cut (see `policies`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use log_wal::{
 
 use crate::image::{self, Step};
 use crate::memory::peak_bytes;
+use crate::policies;
 use crate::script;
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// What opening may take beyond the bytes of the files: names, reports, the
 /// begin of a new segment.
@@ -26,11 +28,13 @@ const OWN_BYTES_MAX: usize = 256 << 10;
 const SEGMENT_BYTES: u64 = 16 << 10;
 
 /// A record, or why it could not be read.
-type Read = Result<(Lsn, Vec<u8>), String>;
+pub(crate) type Read = Result<(Lsn, Vec<u8>), String>;
 
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
-    check(&image::build(script::read(bytes)));
+    let files = image::build(script::read(bytes));
+    check(&files);
+    policies::check(&files);
 }
 
 /// What opening the files of an input leads to, in a word or two.
@@ -51,11 +55,11 @@ pub fn verdict(bytes: &[u8]) -> String {
     }
 }
 
-fn storage(files: &Files) -> Arc<MemStorage> {
+pub(crate) fn storage(files: &Files) -> Arc<MemStorage> {
     Arc::new(MemStorage::with_files(files.clone()))
 }
 
-fn options(verify: Verify) -> WalOptions {
+pub(crate) fn options(verify: Verify) -> WalOptions {
     WalOptions::default()
         .segment_bytes(SEGMENT_BYTES)
         .verify(verify)
@@ -100,7 +104,7 @@ fn check(files: &Files) {
 
 /// Opens, and holds the memory that it takes against what the files have
 /// (`INV-W10`).
-fn within_memory<T>(files: &Files, open: impl FnOnce() -> T) -> T {
+pub(crate) fn within_memory<T>(files: &Files, open: impl FnOnce() -> T) -> T {
     let file_bytes: usize = files.values().map(Vec::len).sum();
     let (opened, bytes) = peak_bytes(open);
     assert!(
@@ -130,7 +134,7 @@ fn check_agree(reader: &WalReader, wal: &Wal, verify: Verify) {
 
 /// Every record, checked to have a number that the log should have, and more
 /// than the one before.
-fn read_all(iter: log_wal::Iter, report: &OpenReport) -> Vec<Read> {
+pub(crate) fn read_all(iter: log_wal::Iter, report: &OpenReport) -> Vec<Read> {
     let read = |record: Result<log_wal::Record, log_wal::ReadError>| match record {
         Ok(record) => Ok((record.lsn(), record.payload().to_vec())),
         Err(error) => Err(error.to_string()),
@@ -146,7 +150,7 @@ fn read_all(iter: log_wal::Iter, report: &OpenReport) -> Vec<Read> {
 }
 
 /// What opened is appended to, dies, is opened again, and is closed.
-fn check_goes_on(storage: &MemStorage, wal: Wal) {
+pub(crate) fn check_goes_on(storage: &MemStorage, wal: Wal) {
     let before = read_all(wal.iter(), wal.report());
     let next = wal.next_lsn();
     // Interrupted and repeated, opening finds the same.

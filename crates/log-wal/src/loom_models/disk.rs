@@ -1,10 +1,13 @@
-//! A storage for models: each call is one step, what was synced is known, and
-//! the next write or sync can be made to fail.
+//! A storage for models: each call is one step, in front of which the threads
+//! may be switched; what was synced is known, and the next write or sync can be
+//! made to fail.
 
 use std::any::Any;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use loom::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::storage::{Blocks, FoundFile, LockError, MemStorage, SegmentFile, Storage};
 
@@ -20,6 +23,7 @@ pub(super) enum Fails {
 pub(super) struct LoomDisk {
     files: MemStorage,
     state: Arc<Mutex<State>>,
+    steps: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -47,8 +51,14 @@ impl LoomDisk {
         self.state().synced.iter().any(is_in)
     }
 
+    /// Lets loom switch threads.
+    fn look(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Before each call that changes something.
     fn step(&self, kind: Option<Fails>) -> io::Result<()> {
+        self.look();
         let mut state = self.state();
         state.calls_after_failure += usize::from(state.has_failed);
         if kind.is_some() && state.fails == kind {
@@ -99,6 +109,7 @@ impl Storage for LoomDisk {
     }
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn SegmentFile>> {
+        self.look();
         Ok(self.file(self.files.open(name, writable)?))
     }
 
@@ -143,6 +154,7 @@ impl SegmentFile for LoomFile {
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.disk.look();
         self.file.read_at(position, buffer)
     }
 

@@ -176,7 +176,8 @@ pub(crate) fn gap_damage(path: &Path, gap: Gap, row: Row, reason: &str) -> Damag
         row,
         reason: reason.to_owned(),
         lost: Lost::new(
-            Some(gap.end.lsn),
+            // A wrong seal may speak of fewer records than there are.
+            Some(gap.end.lsn.max(gap.start.lsn)),
             gap.end.position.saturating_sub(gap.start.position),
         ),
     }
@@ -189,4 +190,26 @@ pub(crate) fn damage_in(storage: &dyn Storage, job: &Job) -> io::Result<(Vec<Run
     let reason = "the bytes are not what was written";
     let damage = |gap: &Gap| gap_damage(&path, *gap, DAMAGED_FRAME, reason);
     Ok((found.runs, found.gaps.iter().map(damage).collect()))
+}
+
+#[cfg(all(test, not(log_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_never_ends_before_it_begins() {
+        let place = |lsn, position| End {
+            lsn: Lsn(lsn),
+            position,
+        };
+        // A seal that says one record too few, behind two that are whole.
+        let gap = Gap {
+            start: place(2, 8240),
+            end: place(1, 8240),
+        };
+        let damage = gap_damage(Path::new("segment"), gap, DAMAGED_FRAME, "wrong seal");
+        let lost = damage.lost.unwrap();
+        assert_eq!((damage.lsn, lost.end), (Some(Lsn(2)), Some(Lsn(2))));
+        assert_eq!(lost.bytes, 0);
+    }
 }

@@ -59,6 +59,35 @@ fn deliver(subscribers: usize, records: u64) -> Turn {
     vec![us, us * 1000.0 / subscribers as f64]
 }
 
+/// Time per record if each of `subscribers` waits for each, and has it before
+/// the next one is appended.
+fn wake(subscribers: u64, records: u64) -> Turn {
+    let log = AsyncLog::new(in_memory()).expect("a thread");
+    let seen = Arc::new(AtomicU64::new(0));
+    let us = runtime().block_on(async {
+        for _ in 0..subscribers {
+            let mut stream = log.subscribe(StartAt::Beginning).await.expect("begun");
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                while let Some(record) = stream.next().await {
+                    black_box(record.expect("readable"));
+                    seen.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        for round in 1..=records {
+            log.as_log().append(&PAYLOAD).expect("appended");
+            while seen.load(Ordering::Relaxed) < round * subscribers {
+                tokio::task::yield_now().await;
+            }
+        }
+        start.elapsed().as_nanos() as f64 / 1000.0 / records as f64
+    });
+    vec![us, us * 1000.0 / subscribers as f64]
+}
+
 fn delivering(effort: &Effort) {
     const COLUMNS: &[Column] = &[
         Column {
@@ -76,6 +105,12 @@ fn delivering(effort: &Effort) {
         contest.add(format!("{subscribers}"), move || {
             deliver(subscribers, records)
         });
+    }
+    contest.hold(effort);
+    let mut contest = Contest::new("wake subscribers one by one", Better::Lower, COLUMNS);
+    for (subscribers, records) in [(1, 50_000), (10, 10_000), (1000, 100)] {
+        let records = effort.scaled(records);
+        contest.add(format!("{subscribers}"), move || wake(subscribers, records));
     }
     contest.hold(effort);
 }

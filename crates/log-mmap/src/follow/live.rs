@@ -7,9 +7,8 @@
 //! earlier use of the file. A batch is shown when its last frame is there
 //! (`INV-M6`).
 //!
-//! The writer may cut a sealed file behind its seal. Nothing there is touched:
-//! the walk steps from whole frame to whole frame, and where the last one ends
-//! lies the seal.
+//! Nobody cuts the file meanwhile, because it is held: a word that an earlier
+//! use of the file left behind its seal may look like a frame's, and is read.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -13,9 +13,8 @@ use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::held::{open_held, rename_unheld};
+use super::held::{lock_within_a_moment, open_held, rename_unheld, shrink_unheld};
 use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 
 /// The name of the lock file.
@@ -90,7 +89,8 @@ impl Storage for FileStorage {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(self.path(LOCK)).map_err(LockError::Io)?;
-        try_lock_twice(&file).map_err(|error| match error {
+        let locked = lock_within_a_moment(|| file.try_lock(), std::thread::sleep);
+        locked.map_err(|error| match error {
             TryLockError::WouldBlock => LockError::Held(holder(&mut file)),
             TryLockError::Error(error) => LockError::Io(error),
         })?;
@@ -201,18 +201,6 @@ impl Storage for FileStorage {
     }
 }
 
-/// Somebody who asks [`is_locked`](Storage::is_locked) shares the lock for a
-/// moment. That moment must not turn a writer away.
-fn try_lock_twice(file: &File) -> Result<(), TryLockError> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            std::thread::sleep(Duration::from_millis(1));
-            file.try_lock()
-        }
-        other => other,
-    }
-}
-
 /// Who says, in the lock file, that it holds the lock.
 fn holder(file: &mut File) -> Option<u32> {
     let mut said = String::new();
@@ -316,6 +304,6 @@ impl SegmentFile for DiskFile {
     }
 
     fn shrink(&self, len_bytes: u64) -> io::Result<()> {
-        self.0.set_len(len_bytes)
+        shrink_unheld(&self.0, len_bytes)
     }
 }

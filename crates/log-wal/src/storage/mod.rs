@@ -65,7 +65,9 @@ pub enum LockError {
 /// All methods may be called from any thread.
 pub trait Storage: Debug + Send + Sync + 'static {
     /// Takes the lock that makes this the only writer, until the returned
-    /// value is dropped or the process dies. Fails at once if it is taken.
+    /// value is dropped or the process dies. Fails if it is taken, at once or
+    /// after a moment of less than a tenth of a second, in which somebody who
+    /// was leaving may have left.
     ///
     /// # Errors
     ///
@@ -213,12 +215,14 @@ pub trait SegmentFile: Debug + Send + Sync {
     /// What the operating system says. It must not be tried again.
     fn sync(&self) -> io::Result<()>;
 
-    /// Cuts the file to `len_bytes`, to give back what it does not need. Not
-    /// called on files of a [mapped](Storage::is_mapped) storage.
+    /// Cuts the file to `len_bytes`, to give back what it does not need; not
+    /// while somebody holds it (see [`Storage::open`]). Not called on files of a
+    /// [mapped](Storage::is_mapped) storage.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// `ResourceBusy` if somebody holds it, or if that cannot be told; or what
+    /// the operating system says. No record depends on it.
     fn shrink(&self, len_bytes: u64) -> io::Result<()>;
 
     /// Memory that is the first `len_bytes` of the file: what is stored there

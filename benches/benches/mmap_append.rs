@@ -9,6 +9,8 @@
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log_benches::contest::{Better, Column, Contest};
@@ -44,6 +46,41 @@ fn options(is_mapped: bool) -> StoreOptions {
 fn turn(is_mapped: bool, level: Level, records: u64) -> Vec<f64> {
     let directory = scratch::directory();
     let store = Store::open(directory.path(), options(is_mapped)).expect("it opens");
+    appended(&store, level, records)
+}
+
+/// The same while another thread makes files ahead of need.
+fn turn_prepared(level: Level, records: u64) -> Vec<f64> {
+    let directory = scratch::directory();
+    let store = Store::open(directory.path(), options(true)).expect("it opens");
+    store.prepare().expect("there is room");
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                store.prepare().expect("there is room");
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let measured = appended(&store, level, records);
+        is_done.store(true, Ordering::Relaxed);
+        measured
+    })
+}
+
+/// Appends to the open segment alone, which has its memory ready or not.
+fn turn_within(is_prepared: bool, records: u64) -> Vec<f64> {
+    let directory = scratch::directory();
+    let store = Store::open(directory.path(), options(true)).expect("it opens");
+    store.append(&PAYLOAD).expect("there is room");
+    if is_prepared {
+        store.prepare().expect("there is room");
+    }
+    store.rotate().expect("the disk works");
+    appended(&store, Level::Published, records)
+}
+
+fn appended(store: &Store, level: Level, records: u64) -> Vec<f64> {
     let start = Instant::now();
     for _ in 0..records {
         let lsn = store.append(black_box(&PAYLOAD)).expect("there is room");
@@ -77,7 +114,17 @@ fn appends(effort: &Effort) {
     published.add("Store, mapped writing (is written)", || {
         turn(true, Level::Published, records)
     });
+    published.add("Store, mapped writing, files made ahead", || {
+        turn_prepared(Level::Published, records)
+    });
     published.hold(effort);
+
+    let in_one = records.min(50_000);
+    let title = "append 256 B within a segment, mapped writing";
+    let mut within = Contest::new(title, Better::Lower, NS_A_RECORD);
+    within.add("file made by the rotation", || turn_within(false, in_one));
+    within.add("file made ahead", || turn_within(true, in_one));
+    within.hold(effort);
 
     let mut written = Contest::new("append 256 B, written", Better::Lower, NS_A_RECORD);
     written.add("Store, mapped writing", || {

@@ -18,12 +18,16 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, Weak};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use log_wal::storage::{Region, open_held};
+#[cfg(target_os = "linux")]
+use memmap2::Advice;
 use memmap2::{MmapOptions, MmapRaw};
 
 /// Why a file could not be mapped.
@@ -83,8 +87,6 @@ pub(crate) struct LiveMap {
 impl LiveMap {
     /// Maps a segment file that is [held](open_held), as long as it is now. The
     /// mapping goes on holding it, and shows what is written to it later.
-    ///
-    /// Who may cut the file must leave everything in front of its seal.
     pub(crate) fn new(file: &File) -> io::Result<Self> {
         let len_bytes = usize::try_from(file.metadata()?.len()).map_err(too_long)?;
         let memory = MmapOptions::new().len(len_bytes).map_raw_read_only(file)?;
@@ -138,8 +140,8 @@ impl LiveMap {
         // SAFETY:
         // - aligned: a mapping begins at a page, and `position` is checked;
         // - valid for as long as the mapping, which `self` owns and lends: the
-        //   file had these bytes when it was mapped, and is not cut in front
-        //   of its seal, behind which nobody reads (see `new`);
+        //   file had these bytes when it was mapped, and nobody cuts a file
+        //   that is held (INV-M2);
         // - loaded from only, and relaxed: the memory cannot be written;
         // - no racing plain access in this process: a writer here has another
         //   mapping of the same file, and stores the words that others read
@@ -156,14 +158,15 @@ impl LiveMap {
 ///
 /// All of it must have its blocks (see [`MappedStorage`](crate::MappedStorage)):
 /// a store into a hole that the disk has no room for is a signal.
-pub(crate) fn map_region(file: &File, len_bytes: usize) -> io::Result<Region> {
+pub(crate) fn map_region(file: &File, len_bytes: usize) -> io::Result<(Region, RegionMap)> {
     if file.metadata()?.len() < len_bytes as u64 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let map = MmapOptions::new().len(len_bytes).map_raw(file)?;
+    let map = Arc::new(MmapOptions::new().len(len_bytes).map_raw(file)?);
+    let region_map = RegionMap(Arc::downgrade(&map));
     // No advice: without the kernel's reading ahead (`MADV_RANDOM`) each first
-    // store to a page and each sync take a third longer; and populating it all
-    // beforehand makes the append that rotates wait seven times as long.
+    // store to a page and each sync take a third longer; and populating it here
+    // makes the append that rotates wait seven times as long.
     let memory = NonNull::new(map.as_mut_ptr()).ok_or(io::ErrorKind::OutOfMemory)?;
     // SAFETY:
     // - valid and initialised for `len_bytes`, which the file has, for as long
@@ -173,7 +176,40 @@ pub(crate) fn map_region(file: &File, len_bytes: usize) -> io::Result<Region> {
     //   of the same file, which are read atomically (`LiveMap`), or made when
     //   all of it is sealed (`map_sealed`), and by calls to the system.
     let region = unsafe { Region::from_raw_parts(memory, len_bytes, Box::new(map)) };
-    region.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    let region = region.ok_or(io::ErrorKind::InvalidInput)?;
+    Ok((region, region_map))
+}
+
+/// The mapping behind a region, for as long as there is the region.
+#[derive(Debug)]
+pub(crate) struct RegionMap(Weak<MmapRaw>);
+
+impl RegionMap {
+    /// Has the system find the pages of `range`, and make them writable, so
+    /// that no store has to. Changes no byte. Older systems do not know how.
+    pub(crate) fn populate(&self, range: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        if let Some(map) = self.0.upgrade() {
+            let advised = map.advise_range(Advice::PopulateWrite, range.start, range.len());
+            if let Err(error) = advised {
+                tracing::trace!(%error, "not populated");
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = range;
+    }
+
+    /// Syncs the first `len_bytes` of the file as `fdatasync` does all of it,
+    /// which would write the populated pages behind, and make each the cause
+    /// of another page fault. `None` if it cannot.
+    pub(crate) fn sync_front(&self, len_bytes: usize) -> Option<io::Result<()>> {
+        // Elsewhere `msync` may stop at the disk's own cache.
+        if !cfg!(target_os = "linux") {
+            return None;
+        }
+        let map = self.0.upgrade()?;
+        (len_bytes <= map.len()).then(|| map.flush_range(0, len_bytes))
+    }
 }
 
 fn too_long(_: std::num::TryFromIntError) -> io::Error {

@@ -13,15 +13,17 @@
 use std::any::Any;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use log_wal::FileStorage;
 use log_wal::storage::{Blocks, FoundFile, LockError, Region, SegmentFile, Storage};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-use crate::map::map_region;
+use crate::map::{RegionMap, map_region};
 
 /// The unit of `st_blocks`, whatever the file system's blocks are.
 const STAT_BLOCK_BYTES: u64 = 512;
@@ -30,8 +32,10 @@ const STAT_BLOCK_BYTES: u64 = 512;
 ///
 /// With it, [`append`](log_wal::Wal::append) returns when a record is
 /// *written*: it survives `kill -9`, and readers in other processes see it.
-/// The first touch of each page costs a page fault, and again after each sync;
-/// the append that finds a segment full waits for its successor's file.
+/// The first touch of each page costs a page fault, unless the file was made
+/// ahead of need ([`Wal::prepare`](log_wal::Wal::prepare)), and again after each
+/// sync of the page; the append that finds a segment full waits for it to be
+/// synced, and for its successor's file.
 ///
 /// Everything else is [`FileStorage`]'s, and so are the files: a log may be
 /// opened with the one today and with the other tomorrow. Not for network file
@@ -79,7 +83,11 @@ impl MappedStorage {
             .read(true)
             .write(true)
             .open(self.files.path(name))?;
-        Ok(Box::new(MappedFile { file, handle }))
+        Ok(Box::new(MappedFile {
+            file,
+            handle,
+            region_map: OnceLock::new(),
+        }))
     }
 }
 
@@ -149,6 +157,7 @@ struct MappedFile {
     file: Box<dyn SegmentFile>,
     /// Another handle of the same file, which the mapping is made of.
     handle: File,
+    region_map: OnceLock<RegionMap>,
 }
 
 impl SegmentFile for MappedFile {
@@ -168,6 +177,14 @@ impl SegmentFile for MappedFile {
         self.file.sync()
     }
 
+    fn sync_front(&self, end: u64) -> io::Result<()> {
+        let by_range = match (self.region_map.get(), usize::try_from(end)) {
+            (Some(map), Ok(end)) => map.sync_front(end),
+            _ => None,
+        };
+        by_range.unwrap_or_else(|| self.sync())
+    }
+
     fn shrink(&self, _len_bytes: u64) -> io::Result<()> {
         // INV-M2: somebody may have it mapped, above all ourselves.
         Err(io::ErrorKind::Unsupported.into())
@@ -183,7 +200,18 @@ impl SegmentFile for MappedFile {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         reserve(&self.handle, len_bytes as u64)?;
-        map_region(&self.handle, len_bytes)
+        let (region, region_map) = map_region(&self.handle, len_bytes)?;
+        // It is asked for once.
+        self.region_map.get_or_init(|| region_map);
+        Ok(region)
+    }
+
+    fn populate(&self, range: Range<u64>) {
+        let range = usize::try_from(range.start)..usize::try_from(range.end);
+        if let (Some(map), (Ok(start), Ok(end))) = (self.region_map.get(), (range.start, range.end))
+        {
+            map.populate(start..end);
+        }
     }
 }
 
@@ -227,6 +255,56 @@ mod tests {
         let region = file.region(1 << 20).unwrap();
         assert_eq!(region.len_bytes(), 1 << 20);
         check_blocks(&File::open(&path).unwrap(), 1 << 20).unwrap();
+    }
+
+    /// Page faults of this thread that needed no disk.
+    #[cfg(target_os = "linux")]
+    fn minor_faults() -> u64 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let behind_name = stat.rsplit(") ").next().unwrap();
+        behind_name.split(' ').nth(7).unwrap().parse().unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_populated_is_unchanged_and_stored_to_without_page_faults() {
+        const PAGES: usize = 512;
+        let directory = tempfile::tempdir().unwrap();
+        let storage = MappedStorage::at(directory.path());
+        let len_bytes = PAGES * 4096;
+        let file = storage
+            .create("file", len_bytes as u64, Blocks::Reserved)
+            .unwrap();
+        file.write_at(5000, b"old").unwrap();
+        file.sync().unwrap();
+        let mut region = file.region(len_bytes).unwrap();
+        file.populate(0..len_bytes as u64);
+        file.sync_front(4096).unwrap();
+        let before = minor_faults();
+        let bytes = region.bytes_mut();
+        for page in 1..PAGES {
+            bytes[page * 4096] = 7;
+        }
+        let faults = minor_faults() - before;
+        assert!(faults < PAGES as u64 / 4, "{faults} for {PAGES} pages");
+        assert_eq!(bytes[5000..5003], *b"old");
+        file.sync_front(len_bytes as u64).unwrap();
+        let mut found = [0];
+        assert_eq!(file.read_at(4096 * 9, &mut found).unwrap(), 1);
+        assert_eq!(found, [7]);
+    }
+
+    #[test]
+    fn what_lies_beyond_the_memory_is_synced_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = MappedStorage::at(directory.path());
+        let file = storage.create("file", 8192, Blocks::Reserved).unwrap();
+        file.sync_front(100).expect("without memory");
+        let region = file.region(4096).unwrap();
+        file.write_at(4096, b"seal").unwrap();
+        file.sync_front(4100).expect("beyond its memory");
+        drop(region);
+        file.sync_front(100).expect("its memory is gone");
     }
 
     #[test]

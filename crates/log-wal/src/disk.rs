@@ -157,7 +157,7 @@ impl Disk {
             }
         }
         if level == Level::Durable {
-            self.sync_written(&log.progress)?;
+            self.sync_written(&log.progress, self.cursor.position() as u64)?;
         }
         let half_position = FIRST_POSITION.midpoint(self.file_bytes);
         if self.cursor.position() as u64 >= half_position {
@@ -192,10 +192,11 @@ impl Disk {
         Ok(())
     }
 
-    fn sync_written(&mut self, progress: &Progress) -> Result<(), CommitError> {
+    /// Syncs what was written, which ends at `end` in the file.
+    fn sync_written(&mut self, progress: &Progress, end: u64) -> Result<(), CommitError> {
         if self.unsynced {
             // No clock here: whoever subscribes times the span.
-            let synced = tracing::debug_span!("sync").in_scope(|| self.file.sync());
+            let synced = tracing::debug_span!("sync").in_scope(|| self.file.sync_front(end));
             synced.map_err(|error| self.poisoned("sync", error, progress))?;
             progress.counters.synced();
             self.unsynced = false;
@@ -265,7 +266,7 @@ impl Disk {
         end: End,
         next: &Header,
     ) -> Result<(Rotated, Option<Region>), CommitError> {
-        self.sync_written(&log.progress)?;
+        self.sync_written(&log.progress, end.position)?;
         let new = log.create_segment(next, self.blocks_of_next())?;
         let sealed = self.seal(end, &log.progress)?;
         let file = new.file;
@@ -294,8 +295,9 @@ impl Disk {
         })
     }
 
-    /// Shortens a file that was sealed long before it was full. Whether that
-    /// succeeds, or survives a crash, changes nothing but the space it takes.
+    /// Shortens a file that was sealed long before it was full, if nobody reads
+    /// it. Whether that succeeds, or survives a crash, changes nothing but the
+    /// space it takes.
     fn give_back_unused(&mut self, used_bytes: u64) {
         if self.file_bytes.saturating_sub(used_bytes) < self.file_bytes / SHRINK_SHARE {
             return;

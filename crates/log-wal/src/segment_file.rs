@@ -9,7 +9,9 @@ use log_core::Region;
 
 use crate::disk::Counters;
 use crate::error::CommitError;
-use crate::format::{FIRST_POSITION, FrameKey, HEADER_PAGE_BYTES, Header, region_bytes};
+use crate::format::{
+    FIRST_POSITION, FrameKey, HEADER_PAGE_BYTES, Header, SEAL_BYTES, region_bytes,
+};
 use crate::recovery::temporary_name;
 use crate::segment::End;
 use crate::shared::Shared;
@@ -48,7 +50,8 @@ impl Shared {
         let counters = &self.progress.counters;
         let storage = self.storage.as_ref();
         let created = match self.spares.take(header.capacity_bytes) {
-            Some(spare) => match name_segment(storage, spare, *header, counters) {
+            // It was synced before, but for what follows.
+            Some(spare) => match name_segment(storage, spare, *header, FIRST_POSITION, counters) {
                 // Somebody has tidied up.
                 Err(CreateError::Broken(RENAME, error))
                     if error.kind() == io::ErrorKind::NotFound =>
@@ -110,16 +113,19 @@ pub(crate) fn create_segment(
         file,
         capacity_bytes,
         region: region.map_err(CreateError::NotMapped)?,
+        populated_bytes: 0,
         recycled: false,
     };
-    name_segment(storage, made, header, counters)
+    name_segment(storage, made, header, capacity_bytes, counters)
 }
 
-/// Gives a file that is otherwise ready its header, and then its name.
+/// Gives a file that is otherwise ready its header, and then its name. In front
+/// of `unsynced_end` it may have to be synced.
 fn name_segment(
     storage: &dyn Storage,
     made: Spare,
     header: Header,
+    unsynced_end: u64,
     counters: &Counters,
 ) -> Result<NewFile, CreateError> {
     let Spare { file, region, .. } = made;
@@ -132,7 +138,7 @@ fn name_segment(
     file.write_at(0, &bytes).map_err(broken("write"))?;
     file.write_at(HEADER_PAGE_BYTES, &bytes)
         .map_err(broken("write"))?;
-    file.sync().map_err(broken("sync"))?;
+    file.sync_front(unsynced_end).map_err(broken("sync"))?;
     counters.synced();
     storage
         .rename(&made.name, &header.name().to_string())
@@ -169,7 +175,7 @@ pub(crate) fn write_seal(
     let seal = FrameKey::new(header.salt).seal(end.position, end.lsn);
     file.write_at(end.position, &seal)?;
     counters.wrote(seal.len() as u64);
-    file.sync()?;
+    file.sync_front(end.position + SEAL_BYTES as u64)?;
     counters.synced();
     Ok(())
 }

@@ -10,6 +10,11 @@
 //! has the time makes it whole ([`Wal::prepare`](crate::Wal::prepare)). That
 //! there is no room is nobody's error: then the rotation finds out.
 //!
+//! **Memory made ready.** Where the file is the memory that records are appended
+//! in, its pages are made ready in the same pieces, of a file that was used
+//! before as of a new one: or each append that is the first in a page waits for
+//! the system to find it.
+//!
 //! **Used again.** A segment that is dropped from the front loses its name
 //! instead of its file, if nobody holds it (`INV-M2`), and waits here. It has
 //! all its blocks, written, which is all that was wanted of a new one; what it
@@ -48,8 +53,28 @@ pub(crate) struct Spare {
     pub capacity_bytes: u64,
     /// Its memory, if its storage is mapped.
     pub region: Option<Region>,
+    /// Up to where that memory is ready to be stored to.
+    pub populated_bytes: u64,
     /// Whether it was a segment once, and so holds more than zeros.
     pub recycled: bool,
+}
+
+impl Spare {
+    fn is_populated(&self) -> bool {
+        match &self.region {
+            Some(region) => self.populated_bytes >= region.len_bytes() as u64,
+            None => true,
+        }
+    }
+
+    fn populate_piece(&mut self) {
+        let len_bytes = self.region.as_ref().map_or(0, Region::len_bytes) as u64;
+        let end = (self.populated_bytes + PIECE_BYTES).min(len_bytes);
+        if self.populated_bytes < end {
+            self.file.populate(self.populated_bytes..end);
+            self.populated_bytes = end;
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -146,15 +171,16 @@ impl State {
         spare_name(self.named)
     }
 
-    /// Makes a piece of a spare. Returns whether one is ready.
+    /// Makes a piece of a spare. Returns whether nothing is left to do.
     fn make_piece(
         &mut self,
         storage: &dyn Storage,
         capacity_bytes: u64,
         blocks: Blocks,
     ) -> io::Result<bool> {
-        if !self.ready.is_empty() {
-            return Ok(true);
+        if let Some(next) = self.ready.front_mut() {
+            next.populate_piece();
+            return Ok(next.is_populated());
         }
         let mut making = match self.making.take() {
             Some(making) => making,
@@ -176,8 +202,14 @@ impl State {
                 return Err(error);
             }
         }
+        let is_whole = spare.is_populated();
         self.ready.push_back(spare);
-        Ok(true)
+        Ok(is_whole)
+    }
+
+    /// Whether the next rotation finds all that can be made for it.
+    fn is_prepared(&self) -> bool {
+        self.ready.front().is_some_and(Spare::is_populated)
     }
 
     fn begin(
@@ -195,6 +227,7 @@ impl State {
                 file,
                 capacity_bytes,
                 region: None,
+                populated_bytes: 0,
                 recycled: false,
             },
             written_bytes: match blocks {
@@ -238,7 +271,7 @@ impl Shared {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        let is_done = state.failed || state.closed || !state.ready.is_empty();
+        let is_done = state.failed || state.closed || state.is_prepared();
         if is_done || self.options.spare_segments_max == 0 {
             return;
         }
@@ -253,16 +286,17 @@ impl Shared {
     /// See [`Wal::prepare`](crate::Wal::prepare).
     pub(crate) fn prepare(&self) -> Result<bool, CommitError> {
         let capacity_bytes = self.options.segment_bytes;
-        if self.options.spare_segments_max == 0 || !self.spares.state().ready.is_empty() {
+        if self.options.spare_segments_max == 0 {
             return Ok(false);
         }
+        let has_file = !self.spares.state().ready.is_empty();
         let blocks = self.spares.wanted().unwrap_or(Blocks::Reserved);
         loop {
             // A rotation that is due meanwhile waits for one piece at most.
             let mut state = self.spares.state();
             let made = state.make_piece(self.storage.as_ref(), capacity_bytes, blocks);
             match made {
-                Ok(true) => return Ok(true),
+                Ok(true) => return Ok(!has_file),
                 Ok(false) => {}
                 Err(error) => return Err(self.not_prepared(error)),
             }
@@ -312,6 +346,7 @@ impl Shared {
                 file,
                 capacity_bytes,
                 region,
+                populated_bytes: 0,
                 recycled: true,
             }),
             Err(_) => {

@@ -406,7 +406,8 @@ impl Wal {
     /// Makes the file that the next rotation will need, unless there is one
     /// already, or none is to be kept
     /// ([`spare_segments_max`](WalOptions::spare_segments_max)). Returns whether
-    /// it made one.
+    /// it made one. If the storage is [mapped](crate::Storage::is_mapped), also
+    /// makes the file's memory ready to be stored to.
     ///
     /// For a thread that has the time. Without one the callers who lead groups
     /// make it, a piece at a time. Blocks for writing as much as a segment

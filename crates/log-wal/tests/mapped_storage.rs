@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use common::mapped::MappedMemory;
-use common::{append, count_of_prefix, payload, small};
+use common::{append, count_of_prefix, newest, payload, small};
 use log_wal::format::Header;
 use log_wal::{Level, Lsn, OpenError, TailState, Wal, WalReader};
 
@@ -148,4 +148,57 @@ fn a_truncated_log_goes_on_in_the_memory_of_a_file() {
     append(&wal, 123, 321);
     let found = open(&kill(&storage, wal));
     assert_eq!(count_of_prefix(found.iter()), 321, "INV-W8");
+}
+
+/// The newest segment, which was populated whole, in pieces.
+fn check_populated(storage: &MappedMemory, segment_bytes: u64) -> String {
+    let name = newest(&storage.files());
+    let (end, longest) = storage.populated(&name);
+    let missing = segment_bytes - end;
+    assert!(
+        missing < 4096,
+        "{missing} bytes of {name} are not populated"
+    );
+    assert!(longest <= segment_bytes / 4, "{longest} at a time");
+    name
+}
+
+#[test]
+fn memory_is_populated_before_a_rotation_needs_it_in_new_files_and_used_ones() {
+    const SEGMENT_BYTES: u64 = 1 << 20;
+    let storage = MappedMemory::default();
+    let options = small().spare_segments_max(1).segment_bytes(SEGMENT_BYTES);
+    let wal = Wal::with_storage(Arc::new(storage.clone()), options).unwrap();
+    append(&wal, 0, 10);
+    assert!(wal.prepare().unwrap() && !wal.prepare().unwrap());
+    wal.rotate().unwrap();
+    append(&wal, 10, 20);
+    let first = check_populated(&storage, SEGMENT_BYTES);
+    // The memory of the newest sealed one may not be given back yet.
+    wal.rotate().unwrap();
+    append(&wal, 20, 30);
+    assert!(wal.checkpoint(Lsn(20)).unwrap() > 0);
+    assert!(!wal.prepare().unwrap(), "a dropped file is there");
+    wal.rotate().unwrap();
+    append(&wal, 30, 40);
+    let second = check_populated(&storage, SEGMENT_BYTES);
+    assert_ne!(first, second);
+    let header = Header::decode(&storage.files()[&second]).unwrap();
+    assert!(header.recycled);
+}
+
+#[test]
+fn who_leads_groups_populates_memory_piece_by_piece() {
+    const SEGMENT_BYTES: u64 = 1 << 20;
+    let storage = MappedMemory::default();
+    let options = small().spare_segments_max(1).segment_bytes(SEGMENT_BYTES);
+    let wal = Wal::with_storage(Arc::new(storage.clone()), options).unwrap();
+    let mut lsn = 0;
+    while wal.stats().rotations == 0 {
+        wal.append(&[7; 8000]).unwrap();
+        wal.sync().unwrap();
+        lsn += 1;
+    }
+    assert!(lsn > 100);
+    check_populated(&storage, SEGMENT_BYTES);
 }

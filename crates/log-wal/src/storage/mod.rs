@@ -215,6 +215,19 @@ pub trait SegmentFile: Debug + Send + Sync {
     /// What the operating system says. It must not be tried again.
     fn sync(&self) -> io::Result<()>;
 
+    /// Makes what was written in front of `end` durable, and the length if it
+    /// was so before; what else it makes durable is its own affair. For a
+    /// [mapped](Storage::is_mapped) storage, whose pages behind `end` may be
+    /// ready to be stored to (see [`populate`](Self::populate)), and would not
+    /// be afterwards.
+    ///
+    /// # Errors
+    ///
+    /// See [`sync`](Self::sync).
+    fn sync_front(&self, _end: u64) -> io::Result<()> {
+        self.sync()
+    }
+
     /// Cuts the file to `len_bytes`, to give back what it does not need; not
     /// while somebody holds it (see [`Storage::open`]). Not called on files of a
     /// [mapped](Storage::is_mapped) storage.
@@ -240,4 +253,9 @@ pub trait SegmentFile: Debug + Send + Sync {
     fn region(&self, _len_bytes: usize) -> io::Result<Region> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// Makes these bytes of the [`region`](Self::region) ready to be stored to,
+    /// without changing them. Only a hint: the first store to each page is
+    /// faster.
+    fn populate(&self, _range: Range<u64>) {}
 }

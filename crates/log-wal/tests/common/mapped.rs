@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,8 @@ struct Memory {
     words: NonNull<u64>,
     len_bytes: usize,
     holders: Arc<()>,
+    /// Up to where it was populated, and in the longest of how many bytes.
+    populated: Mutex<(u64, u64)>,
 }
 
 // SAFETY: whole words that any thread may free.
@@ -42,6 +45,7 @@ impl Memory {
             words: NonNull::from(words).cast(),
             len_bytes,
             holders: Arc::default(),
+            populated: Mutex::default(),
         }
     }
 
@@ -76,6 +80,12 @@ impl MappedMemory {
             file.unwrap().write_at(0, &bytes).unwrap();
         }
         storage
+    }
+
+    /// Up to where the memory of a file was populated, and how much at a time
+    /// at most.
+    pub(crate) fn populated(&self, name: &str) -> (u64, u64) {
+        *self.find(name).unwrap().populated.lock().unwrap()
     }
 
     fn find(&self, name: &str) -> io::Result<Arc<Memory>> {
@@ -215,5 +225,14 @@ impl SegmentFile for Handle {
         // - shared with file handles alone, see `Sync`.
         let region = unsafe { Region::from_raw_parts(memory, len_bytes, owner) };
         region.ok_or(io::ErrorKind::InvalidInput.into())
+    }
+
+    fn populate(&self, range: Range<u64>) {
+        let mut populated = self.memory.populated.lock().unwrap();
+        if range.start == 0 {
+            *populated = (0, 0);
+        }
+        assert_eq!(range.start, populated.0, "piece after piece");
+        *populated = (range.end, populated.1.max(range.end - range.start));
     }
 }

@@ -54,6 +54,7 @@ impl Found {
     fn json(&self, log: &str) -> Value {
         let damage: Vec<_> = self.report.damage.iter().map(report::damage).collect();
         let indexes: Vec<_> = self.report.indexes.iter().map(index).collect();
+        let time_indexes: Vec<_> = self.report.time_indexes.iter().map(index).collect();
         json!({
             "log": log,
             "sound": damage.is_empty(),
@@ -66,6 +67,7 @@ impl Found {
             "tail": self.reader.as_ref().map(report::tail),
             "damage": damage,
             "indexes": indexes,
+            "time_indexes": time_indexes,
         })
     }
 
@@ -97,15 +99,16 @@ impl Found {
 
     /// Indexes are derived: one that cannot be used costs time, not data.
     fn indexes(&self) -> String {
-        let all = &self.report.indexes;
-        let (sound, unsound): (Vec<_>, Vec<_>) = all.iter().partition(|index| is_sound(index));
+        let all = self.report.indexes.iter().chain(&self.report.time_indexes);
+        let (sound, unsound): (Vec<_>, Vec<_>) = all.partition(|index| is_sound(index));
+        let all = sound.len() + unsound.len();
         match unsound.as_slice() {
-            [] if all.is_empty() => String::new(),
-            [] => format!("; {} sound", count(sound.len() as u64, "index file")),
+            [] if all == 0 => String::new(),
+            [] => format!("; {} sound", count(all as u64, "index file")),
             [first, ..] => format!(
                 "; {} of {} to be built again, such as {}: {}",
                 unsound.len(),
-                count(all.len() as u64, "index file"),
+                count(all as u64, "index file"),
                 first.path.display(),
                 first.state
             ),

@@ -296,6 +296,7 @@ fn verify_says_that_a_sound_log_is_sound() {
             "segments",
             "sound",
             "tail",
+            "time_indexes",
             "writer_active"
         ]
     );
@@ -308,16 +309,18 @@ fn verify_says_that_a_sound_log_is_sound() {
         (&3000.into(), &bytes.len().into())
     );
     assert_eq!(verify["damage"], serde_json::json!([]));
-    let indexes = verify["indexes"].as_array().unwrap();
-    assert_eq!(
-        indexes.len(),
-        segment_files(&log).len() - 1,
-        "one for each sealed segment"
-    );
-    assert!(
-        indexes.iter().all(|index| index["sound"] == true),
-        "{verify:#}"
-    );
+    for kind in ["indexes", "time_indexes"] {
+        let indexes = verify[kind].as_array().unwrap();
+        assert_eq!(
+            indexes.len(),
+            segment_files(&log).len() - 1,
+            "one for each sealed segment"
+        );
+        assert!(
+            indexes.iter().all(|index| index["sound"] == true),
+            "{verify:#}"
+        );
+    }
     let said = text(&succeed(&mut look("verify", &log, []), b""));
     assert_says(
         &said,
@@ -331,13 +334,22 @@ fn verify_says_that_a_sound_log_is_sound() {
 
 #[test]
 fn a_lost_index_is_told_and_is_no_damage() {
+    a_lost_file_is_told("index", "indexes");
+}
+
+#[test]
+fn a_lost_time_index_is_told_and_is_no_damage() {
+    a_lost_file_is_told("timeindex", "time_indexes");
+}
+
+fn a_lost_file_is_told(extension: &str, kind: &str) {
     let scratch = Scratch::new();
     let log = scratch.log("log", &numbered(3000));
-    let index = segment_files(&log)[0].with_extension("index");
+    let index = segment_files(&log)[0].with_extension(extension);
     fs::remove_file(&index).unwrap();
     let (code, verify) = json("verify", &log);
     assert_eq!((code, &verify["sound"]), (0, &true.into()), "INV-M3");
-    let lost = &verify["indexes"][0];
+    let lost = &verify[kind][0];
     assert_eq!(
         (&lost["file"], &lost["sound"]),
         (&index.to_str().unwrap().into(), &false.into())

@@ -108,6 +108,8 @@ fn a_memory_log_is_never_larger_than_it_may_be() {
             "{bytes} bytes at {end}"
         );
     }
+    // The housekeeper was rung too, and may still be at it.
+    bed.clock.settle();
     assert!(log.first_lsn() > Lsn(4_000));
     assert_eq!(log.iter().count() as u64, 5_000 - log.first_lsn().0);
 }
@@ -259,11 +261,13 @@ fn several_bounds_hold_together() {
     fill(&log, 45);
     bed.clock.advance(SECOND * 60);
     assert_eq!(log.first_lsn(), Lsn(0));
-    fill(&log, 100);
+    // No further than the append that seals: whether the housekeeper looks
+    // before the records behind it, or after, is up to the machine.
+    fill(&log, 91);
     bed.clock.advance(SECOND * 60 - MILLISECOND);
     assert_eq!(
         log.first_lsn(),
-        Lsn(50),
+        Lsn(40),
         "by records, when segments were sealed"
     );
     bed.clock.advance(HOUR + SECOND * 60);

@@ -3,7 +3,11 @@
 //! Reads what cargo says about every manifest and what the sources say about
 //! themselves, and holds both against one table. What a layer refuses to know
 //! is part of the table: threads and the time of day belong to the top layer.
+//! What it only offers, as an async runtime, is in no default build of it.
 
+use std::collections::BTreeSet;
+
+use crate::command::Line;
 use crate::metadata::{self, Dependency, Kind, Package};
 use crate::source::{self, Source};
 use crate::{Outcome, no_arguments, none_left};
@@ -65,7 +69,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "log-facade",
         beneath: Some("log-mmap"),
-        may_use: Some(&["bytes", "crc32fast", "rustix", "thiserror", "tracing"]),
+        may_use: Some(&["bytes", "crc32fast", "thiserror", "tracing"]),
         may_offer: &["futures-core", "metrics", "serde", "tokio"],
         unsafe_code: Unsafe::Forbidden,
         threads_and_clocks: true,
@@ -99,6 +103,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         };
         problems.extend(edges(layer, package));
         problems.extend(habits(layer, package, &source::of_package(package)?));
+        if !layer.may_offer.is_empty() {
+            problems.extend(unasked(layer, &default_tree(layer)?));
+        }
         println!("{}", summary(layer, package));
     }
     none_left(&problems)
@@ -173,6 +180,23 @@ fn refusal(layer: &Layer, dependency: &Dependency) -> Option<&'static str> {
     let free = dependency.kind == Kind::Dev || checker || offered;
     let allowed = layer.may_use.is_none_or(|may_use| may_use.contains(&name));
     (!free && !allowed).then_some("not among the crates that this layer may use")
+}
+
+/// The crates that a default build of the layer consists of, one a line.
+fn default_tree(layer: &Layer) -> Outcome<String> {
+    let line = format!("tree -p {} -e normal --prefix none --locked", layer.name);
+    let tree = Line::cargo(&line).read()?;
+    String::from_utf8(tree).map_err(|e| format!("cargo tree: {e}"))
+}
+
+/// Offered crates that a default build has all the same.
+fn unasked(layer: &Layer, tree: &str) -> Vec<String> {
+    let crates = tree.lines().filter_map(|line| line.split(' ').next());
+    let found: BTreeSet<&str> = crates
+        .filter(|name| layer.may_offer.contains(name))
+        .collect();
+    let problem = |name| format!("{} -> {name}: in the default build", layer.name);
+    found.into_iter().map(problem).collect()
 }
 
 /// Sources that do what the layer refuses to do.
@@ -310,6 +334,14 @@ mod tests {
         tokio.optional = true;
         assert_eq!(refusal(layer("log-facade"), &tokio), None);
         assert!(refusal(layer("log-wal"), &tokio).is_some());
+    }
+
+    #[test]
+    fn an_offered_crate_stays_out_of_the_default_build() {
+        let tree = "log-facade v0.1.0 (/w)\ntokio-util v0.7.0\ntracing v0.1.0 (*)\n";
+        assert!(unasked(layer("log-facade"), tree).is_empty());
+        let tree = format!("{tree}tokio v1.0.0\ntokio v1.0.0 (*)\n");
+        assert_eq!(unasked(layer("log-facade"), &tree).len(), 1);
     }
 
     #[test]

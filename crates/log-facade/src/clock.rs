@@ -12,7 +12,7 @@
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::Timestamp;
 
@@ -129,11 +129,6 @@ impl AlarmState {
 }
 
 /// The machine's clocks: the time of day, and a monotonic one.
-///
-/// The time of day is that of the kernel's last tick, on Linux: up to a few
-/// milliseconds ago (4 at the usual 250 ticks a second), which costs a few
-/// nanoseconds to ask for and not tens. Who needs to know better brings
-/// timestamps, or another [`Clock`].
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     start: Instant,
@@ -158,7 +153,9 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     #[inline]
     fn now(&self) -> Timestamp {
-        Timestamp(nanos(time_of_day()))
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        // None if the clock is set to before 1970.
+        Timestamp(nanos(since_epoch.unwrap_or_default()))
     }
 
     fn uptime(&self) -> Duration {
@@ -169,26 +166,6 @@ impl Clock for SystemClock {
         let timeout = deadline.map(|deadline| deadline.saturating_sub(self.uptime()));
         alarm.wait_timeout(timeout);
     }
-}
-
-/// Time since 1970; none if the clock is set to before that.
-#[cfg(target_os = "linux")]
-#[inline]
-fn time_of_day() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-
-    let now = clock_gettime(ClockId::RealtimeCoarse);
-    // Both fit: the kernel keeps the nanoseconds below a second.
-    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
-}
-
-/// Time since 1970; none if the clock is set to before that.
-#[cfg(not(target_os = "linux"))]
-fn time_of_day() -> Duration {
-    let since_epoch =
-        std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    since_epoch.unwrap_or_default()
 }
 
 /// A clock that stands still until it is told to move, for tests.
@@ -313,18 +290,6 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
-
-    #[test]
-    fn the_time_of_day_is_that_of_the_standard_library_but_for_a_tick() {
-        let since_epoch = || {
-            let now = std::time::SystemTime::now();
-            nanos(now.duration_since(std::time::UNIX_EPOCH).unwrap())
-        };
-        let (before, now, after) = (since_epoch(), SystemClock::new().now().0, since_epoch());
-        // The slowest kernels tick a hundred times a second.
-        let tick = nanos(Duration::from_millis(10));
-        assert!(before.saturating_sub(2 * tick) <= now && now <= after);
-    }
 
     #[test]
     fn a_ring_before_the_wait_is_not_lost() {

@@ -2,8 +2,9 @@
 //!
 //! The same call on a `Log` and on the `Store` that it stands on, in turns.
 //! Appends are *published*, between rotations, in memory that was used before.
-//! A `Log` looks at the clock for every record unless it is told not to; the
-//! store is given a time that is known, so both write the same bytes.
+//! A `Log` looks at the clock for every record unless it is told not to. The
+//! store is given a time that is known, so both write the same bytes; and, in a
+//! column of its own, asks the same clock: the difference is what that costs.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use log_benches::contest::{Better, Column, Contest};
 use log_benches::effort::Effort;
 use log_benches::scratch;
-use log_facade::{Log, Lsn, NewRecord, Timestamp};
+use log_facade::{Clock, Log, Lsn, NewRecord, SystemClock, Timestamp};
 use log_mmap::{Store, StoreOptions};
 use tempfile::TempDir;
 
@@ -68,6 +69,7 @@ fn appending(effort: &Effort) {
         }
         let (log, _log_directory) = open_log(stamps);
         let (store, _store_directory) = open_store();
+        let clock = SystemClock::new();
         let rotate_log = || assert!(log.rotate().expect("rotated"));
         let rotate_store = || assert!(store.rotate().expect("rotated"));
         let mut contest = Contest::new(title, Better::Lower, NS_A_RECORD);
@@ -83,6 +85,15 @@ fn appending(effort: &Effort) {
             };
             laps(effort, append, rotate_store)
         });
+        if stamps {
+            contest.add("Store and the clock", || {
+                let append = || {
+                    let record = NewRecord::new(black_box(&PAYLOAD)).timestamp(clock.now());
+                    store.append_record(&record).expect("appended");
+                };
+                laps(effort, append, rotate_store)
+            });
+        }
         contest.add("Log", || {
             let append = || {
                 log.append(black_box(&PAYLOAD)).expect("appended");

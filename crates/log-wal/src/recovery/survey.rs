@@ -86,17 +86,18 @@ pub(crate) fn survey(storage: &dyn Storage) -> Result<Survey, OpenError> {
         Place::Good(link) => Some(link.header.log_uuid),
         Place::Bad(_) => None,
     });
+    let first_lsn = first_lsn(&places);
     let mut way = Way {
         storage,
         found: Survey {
             segments: places.len(),
             log_uuid,
             greatest_id,
-            first_lsn: places.first().map_or(Lsn::ZERO, Place::base),
+            first_lsn,
             ..Survey::default()
         },
         keep: None,
-        next: places.first().map_or(Lsn::ZERO, Place::base),
+        next: first_lsn,
         open_loss: None,
     };
     for (index, place) in places.iter().enumerate() {
@@ -119,6 +120,16 @@ impl Place {
             Self::Bad(damage) => damage.lsn.unwrap_or_default(),
         }
     }
+}
+
+/// Where the log begins: a name alone may say what it likes, but not a later
+/// place than the first header.
+fn first_lsn(places: &[Place]) -> Lsn {
+    let is_good = |place: &Place| matches!(place, Place::Good(_));
+    let named = places.iter().take_while(|place| !is_good(place));
+    let good = places.iter().find(|place| is_good(place));
+    let bases = named.chain(good).map(Place::base);
+    bases.min().unwrap_or_default()
 }
 
 /// Opens every segment that is not discarded; oldest first.

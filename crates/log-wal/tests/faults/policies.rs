@@ -276,6 +276,20 @@ fn fault_25_a_missing_last_segment_that_comes_back_after_a_cut_stays_discarded()
 }
 
 #[test]
+fn a_wrong_name_of_the_oldest_segment_hides_nothing_behind_it() {
+    let mut files = closed_log();
+    let oldest = files.keys().next().unwrap().clone();
+    let bytes = files.remove(&oldest).unwrap();
+    let (_, id) = oldest.split_once('-').unwrap();
+    files.insert(format!("{:020}-{id}", 25), bytes);
+    let (read, lost) = salvaged(&files);
+    assert_eq!(read, (10..RECORDS).collect::<Vec<_>>());
+    let at: Vec<_> = lost.iter().map(|damage| damage.lsn).collect();
+    assert_eq!(at, [Some(Lsn(10))], "in front of what can be read");
+    assert_eq!(try_cut(&disk_of(&files)).unwrap().next_lsn(), Lsn(10));
+}
+
+#[test]
 fn a_damaged_newest_header_costs_its_segment_alone() {
     let mut files = closed_log();
     let name = newest(&files);

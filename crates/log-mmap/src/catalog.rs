@@ -151,6 +151,15 @@ impl Catalog {
         })
     }
 
+    /// Forgets what is known of a segment, because another file has its name
+    /// now. Whoever has the old one mapped keeps it (`INV-M5`).
+    pub(crate) fn renew(&self, sealed: &SealedSegment) {
+        self.current.change(|version| {
+            let renewed = version.directory.renewed(sealed);
+            (renewed.map(|it| version.with(it, version.count)), ())
+        });
+    }
+
     /// The segments that end behind record `lsn`.
     pub(crate) fn segments_from(&self, lsn: Lsn) -> Vec<Arc<Segment>> {
         self.current

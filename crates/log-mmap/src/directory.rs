@@ -73,6 +73,23 @@ impl Directory {
         Self::empty_at(first).extended(segments.collect())
     }
 
+    /// The directory with this segment as one that nobody has looked at yet.
+    /// `None` if it has no such segment.
+    pub(crate) fn renewed(&self, sealed: &SealedSegment) -> Option<Self> {
+        let id = sealed.name.id;
+        let is_before =
+            |block: &Arc<Vec<Arc<Segment>>>| block.last().is_some_and(|last| last.id() < id);
+        let in_block = self.blocks.partition_point(is_before);
+        let mut renewed = self.clone();
+        let block = renewed.blocks.get_mut(in_block)?;
+        let at = block
+            .binary_search_by_key(&id, |segment| segment.id())
+            .ok()?;
+        let place = Arc::make_mut(block).get_mut(at)?;
+        *place = Arc::new(Segment::new(sealed.clone()));
+        Some(renewed)
+    }
+
     fn kept_or_new(&self, sealed: SealedSegment) -> Arc<Segment> {
         match self.with_id(sealed.name.id) {
             // Not if it was cut since.

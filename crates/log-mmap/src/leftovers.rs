@@ -21,11 +21,17 @@ const SUFFIXES: [&str; 4] = [".index", ".index.new", ".timeindex", ".timeindex.n
 /// Removes the index files of segments that are no part of the log any more.
 pub(crate) fn remove_indexes<'a>(gone: impl IntoIterator<Item = &'a Segment>) {
     for segment in gone {
-        let name = segment.name().to_string();
-        let stem = name.trim_end_matches(".log");
-        for suffix in SUFFIXES {
-            remove(&segment.path().with_file_name(format!("{stem}{suffix}")));
-        }
+        remove_indexes_of(segment.name(), segment.path());
+    }
+}
+
+/// Removes the index files of the segment with this name, whose file is at
+/// `path`.
+pub(crate) fn remove_indexes_of(name: SegmentName, path: &Path) {
+    let name = name.to_string();
+    let stem = name.trim_end_matches(".log");
+    for suffix in SUFFIXES {
+        remove(&path.with_file_name(format!("{stem}{suffix}")));
     }
 }
 

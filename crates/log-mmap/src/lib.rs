@@ -51,6 +51,7 @@
 //! while it is mapped makes the operating system end the process (`SIGBUS`) at
 //! the next look at the missing part. Removing files is safe.
 
+mod compact;
 mod options;
 mod store;
 
@@ -78,6 +79,7 @@ mod segment;
 mod sync;
 mod walk;
 
+pub use compact::CompactReport;
 pub use envelope::{EnvelopeFault, Headers, NewRecord, Record, Timestamp};
 pub use follow::{FollowError, Follower};
 pub use index::IndexFault;
@@ -97,7 +99,7 @@ pub use log_wal::{
 
 // The words of the layer beneath that must travel up; API.md lists them.
 pub use log_wal::{
-    AppendError, CommitError, CutReport, Damage, Discarded, Level, Lost, Lsn, OpenError,
-    OpenReport, ReadError, RecoveryPolicy, SegmentInfo, SegmentState, Stats, TailState,
+    AppendError, CommitError, CompactError, CutReport, Damage, Discarded, Level, Lost, Lsn,
+    OpenError, OpenReport, ReadError, RecoveryPolicy, SegmentInfo, SegmentState, Stats, TailState,
     TruncateError, Verify, WalOptions, Watermarks,
 };

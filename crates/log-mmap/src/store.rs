@@ -33,8 +33,8 @@ use crate::segment::IndexPolicy;
 /// does, but cannot say whether that worked.
 #[derive(Debug)]
 pub struct Store {
-    wal: Wal,
-    catalog: Catalog,
+    pub(crate) wal: Wal,
+    pub(crate) catalog: Catalog,
     /// How far segments have been indexed as they were sealed. Locked while
     /// that is done.
     indexed: Mutex<Indexed>,

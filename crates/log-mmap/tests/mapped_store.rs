@@ -7,6 +7,8 @@ const MAPPED_WRITING: bool = true;
 mod backward;
 #[path = "store/by_time.rs"]
 mod by_time;
+#[path = "store/compaction.rs"]
+mod compaction;
 #[path = "store/damage.rs"]
 mod damage;
 #[path = "store/hand_over.rs"]

@@ -295,6 +295,21 @@ pub enum CommitError {
     },
 }
 
+/// Why a segment was not compacted. It is as it was, and so is the log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompactError {
+    /// Its records cannot be read; nothing of a damaged segment is given up.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+
+    /// Its new file cannot be written ([`CommitError::Refused`]: make room and
+    /// try again), or the log takes no more work. After
+    /// [`CommitError::Poisoned`] the new file may be there, whole.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
 /// Why a log was not truncated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

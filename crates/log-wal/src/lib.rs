@@ -53,6 +53,7 @@ mod record;
 
 mod append;
 mod catalog;
+mod compact;
 mod disk;
 mod group;
 mod regions;
@@ -84,7 +85,9 @@ mod wal;
 #[cfg(all(test, log_loom))]
 mod loom_models;
 
-pub use error::{AppendError, CommitError, Damage, Lost, OpenError, ReadError, TruncateError};
+pub use error::{
+    AppendError, CommitError, CompactError, Damage, Lost, OpenError, ReadError, TruncateError,
+};
 pub use format::Codec;
 pub use iter::Iter;
 pub use log_core::{Bell, Lsn, atomic_log};
@@ -94,8 +97,8 @@ pub use reader::WalReader;
 pub use record::{Record, RecordRef};
 pub use recovery::Row;
 pub use report::{
-    CutReport, Discarded, OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState,
-    VerifyReport, Watermarks,
+    Compacted, CutReport, Discarded, OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats,
+    TailState, VerifyReport, Watermarks,
 };
 pub use salvage::{Salvage, SalvageIter};
 pub use storage::{FileStorage, MemStorage, Storage};

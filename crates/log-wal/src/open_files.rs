@@ -102,6 +102,8 @@ struct KeptFiles {
     /// Ascending by base.
     files: Vec<Kept>,
     uses: u64,
+    /// How often another file took the place of a segment's.
+    replaced: u64,
 }
 
 impl OpenFiles {
@@ -114,20 +116,27 @@ impl OpenFiles {
         wanted: Wanted,
         find: impl Fn(Lsn) -> Option<SealedSegment>,
     ) -> Result<Option<Arc<OpenFile>>, ReadError> {
-        let mut kept = self.kept();
-        let known = match kept.touch(lsn) {
-            Some(Kept {
-                file: Some(open), ..
-            }) => return Ok(Some(Arc::clone(open))),
-            Some(Kept { waypoints, .. }) => Arc::clone(waypoints),
-            None => Arc::default(),
+        let (segment, known, file, mut kept) = loop {
+            let mut kept = self.kept();
+            let known = match kept.touch(lsn) {
+                Some(Kept {
+                    file: Some(open), ..
+                }) => return Ok(Some(Arc::clone(open))),
+                Some(Kept { waypoints, .. }) => Arc::clone(waypoints),
+                None => Arc::default(),
+            };
+            let replaced = kept.replaced;
+            drop(kept);
+            let Some(segment) = find(lsn) else {
+                return Ok(None);
+            };
+            let file = self.open_file(storage, &segment);
+            let kept = self.kept();
+            // Or it may be the old file, which is not to stay open.
+            if kept.replaced == replaced {
+                break (segment, known, file, kept);
+            }
         };
-        drop(kept);
-        let Some(segment) = find(lsn) else {
-            return Ok(None);
-        };
-        let file = self.open_file(storage, &segment);
-        let mut kept = self.kept();
         // It may have been dropped from the log meanwhile. Asked with the lock
         // held, so that `let_go` comes later if it has not.
         if find(lsn).is_none() {
@@ -171,6 +180,13 @@ impl OpenFiles {
     /// keeps it until it is done.
     pub(crate) fn let_go(&self, lsn: Lsn) {
         self.kept().files.retain(|kept| kept.end > lsn);
+    }
+
+    /// Closes the file of a segment: another one has its name now.
+    pub(crate) fn forget(&self, segment: &SealedSegment) {
+        let mut kept = self.kept();
+        kept.replaced += 1;
+        kept.files.retain(|kept| kept.base != segment.base);
     }
 
     fn kept(&self) -> MutexGuard<'_, KeptFiles> {

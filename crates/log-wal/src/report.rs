@@ -132,6 +132,19 @@ pub struct SealedSegment {
     pub file_bytes: u64,
 }
 
+/// What [`Wal::compact_sealed`](crate::Wal::compact_sealed) did to a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compacted {
+    /// Records that it still has.
+    pub kept_records: u64,
+    /// Records that were taken out.
+    pub dropped_records: u64,
+    /// Bytes of its file that were not written, in whole blocks of 4096: on a
+    /// file system with sparse files they take no room.
+    pub hole_bytes: u64,
+}
+
 /// Whether a segment takes records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentState {

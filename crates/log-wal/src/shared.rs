@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     /// Locked by the leader of a group alone.
     pub disk: Mutex<Disk>,
     pub marks: Marks,
+    /// Held while a segment is compacted.
+    pub compaction: Mutex<()>,
     pub log_uuid: [u8; 16],
     /// The id of the segment after the open one.
     pub next_id: AtomicU64,

@@ -330,6 +330,8 @@ impl Shared {
         let (storage, old_name) = (self.storage.as_ref(), segment.name.to_string());
         // Before it loses its name: later there is no way back.
         let file = storage.open(&old_name, true).ok()?;
+        // It may have been compacted since, and lacks blocks then.
+        file.len_bytes().ok().filter(|len| *len == capacity_bytes)?;
         match storage.rename_unheld(&old_name, &name) {
             Ok(true) => {}
             Ok(false) => return None,

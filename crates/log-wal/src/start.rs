@@ -84,6 +84,7 @@ pub(crate) fn start(
         OpenError::io("read", &directory, io::ErrorKind::InvalidData.into())
     })?;
     Ok(Shared {
+        compaction: Mutex::new(()),
         disk: Mutex::new(Disk::new(Arc::clone(&storage), cursor, file, file_bytes)),
         catalog: Catalog::new(examined.sealed),
         open_files: OpenFiles::default(),

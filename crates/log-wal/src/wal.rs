@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use log_core::{Cursor, Lsn};
 
-use crate::error::{AppendError, CommitError, OpenError, ReadError, TruncateError};
+use crate::error::{AppendError, CommitError, CompactError, OpenError, ReadError, TruncateError};
 use crate::format::{Codec, FIRST_POSITION};
 use crate::iter::Iter;
 use crate::options::{Level, WalOptions};
@@ -16,7 +16,7 @@ use crate::payload::{Parts, Payload};
 use crate::record::Record;
 use crate::recovery::{examine_or_cut, refuse_strangers};
 use crate::report::{
-    OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, Watermarks,
+    Compacted, OpenReport, SealedSegment, SegmentInfo, SegmentState, Stats, TailState, Watermarks,
 };
 use crate::segment::SegmentMeta;
 use crate::shared::Shared;
@@ -439,6 +439,51 @@ impl Wal {
     /// removed; it is still part of the log, and so is what lies behind it.
     pub fn checkpoint(&self, lsn: Lsn) -> Result<usize, CommitError> {
         self.shared.checkpoint(lsn)
+    }
+
+    /// Takes the records out of a [sealed](Self::sealed) segment that `keep`
+    /// refuses, and gives their room back to the file system. Numbers do not
+    /// change: those of the records that went have none any more. `None` if
+    /// none went, or the segment is no part of the log any more.
+    ///
+    /// For who knows which records nobody will want again: the older ones of a
+    /// key, say. `keep` is asked once for each record, in order, before anything
+    /// is written.
+    ///
+    /// The records that stay are written to a new file, which takes the old
+    /// one's name when it is durable: a crash at any moment leaves one of them,
+    /// whole (`INV-W12`). Who reads the segment meanwhile reads one of them to
+    /// the end; records that are held stay valid. A file of a compacted segment
+    /// is never used again for another.
+    ///
+    /// Blocks for reading the segment twice, writing what stays, and two syncs.
+    /// Appends go on meanwhile. Needs memory for one byte per number of the
+    /// segment.
+    ///
+    /// ```
+    /// use log_wal::{Lsn, Wal};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let wal = Wal::open(directory.path())?;
+    /// wal.append_batch(&["a = 1".as_bytes(), b"b = 1", b"a = 2"])?;
+    /// wal.rotate()?;
+    ///
+    /// let segment = wal.sealed().remove(0);
+    /// wal.compact_sealed(&segment, |record| record.payload() != b"a = 1")?;
+    /// assert_eq!(wal.read(Lsn(0))?, None);
+    /// assert_eq!(wal.read(Lsn(2))?.ok_or("not there")?.payload(), b"a = 2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`CompactError`].
+    pub fn compact_sealed(
+        &self,
+        segment: &SealedSegment,
+        keep: impl FnMut(&Record) -> bool,
+    ) -> Result<Option<Compacted>, CompactError> {
+        self.shared.compact(segment, keep)
     }
 
     /// Discards every record from `end` on: `end` is the number that the next

@@ -12,6 +12,8 @@ mod held_records;
 mod kills;
 mod retention;
 
+mod compaction;
+
 mod damage;
 mod index_damage;
 

@@ -51,6 +51,8 @@
 //! - **Found by number and by time.** Every record is stamped, may carry a key
 //!   and headers ([`NewRecord`]), and is found by its number or by
 //!   [when it happened](Log::lsn_at_or_after), forwards and backwards.
+//! - **Values, if you want them.** A [`TypedLog`] appends and reads a type of
+//!   yours through a [codec](ValueCodec), with its schema version in every record.
 //! - **Views that stay.** A [`Snapshot`] shows the same records for as long as
 //!   you hold it, whatever is appended and whatever retention does.
 //! - **Subscriptions.** [`Log::subscribe`] gives the records that there are, and
@@ -102,6 +104,7 @@ mod reader;
 mod records;
 mod snapshot;
 mod subscribe;
+mod typed;
 
 mod news;
 mod shared;
@@ -139,6 +142,15 @@ pub use stats::{HousekeepingStats, LogStats};
 pub use subscribe::{NextError, StartAt, SubscribeError, SubscribeOptions, Subscription};
 #[cfg(feature = "tokio")]
 pub use tasks::{AsyncLog, SubscriptionStream};
+
+#[cfg(feature = "json")]
+pub use typed::Json;
+#[cfg(feature = "postcard")]
+pub use typed::Postcard;
+pub use typed::{
+    BoxError, Migrated, TypedAppendError, TypedLog, TypedNextError, TypedReadError, TypedRecord,
+    TypedRecords, TypedSubscription, ValueCodec,
+};
 
 // The words of the layers beneath that are part of this API; API.md lists
 // them.

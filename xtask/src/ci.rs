@@ -21,6 +21,7 @@ const STEPS: &[Step] = &[
     Step { name: "doc",             run: || crate::doc::run(&[]) },
     Step { name: "layers",          run: || crate::layers::run(&[]) },
     Step { name: "invariants",      run: || crate::invariants::run(&[]) },
+    Step { name: "api",             run: || crate::api::run(&[]) },
     Step { name: "loom",            run: || crate::loom::run(&[]) },
     Step { name: "shuttle",         run: || crate::shuttle::run(&[]) },
     Step { name: "crash",           run: crate::crash::run_in_ci },

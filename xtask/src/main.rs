@@ -15,6 +15,7 @@ mod models;
 mod source;
 mod workspace;
 
+mod api;
 mod bench;
 mod ci;
 mod crash;
@@ -50,6 +51,7 @@ const TASKS: &[Task] = &[
     Task { name: "doc",              arguments: "",                                  what: "rustdoc, warnings denied",                            run: doc::run },
     Task { name: "layers",           arguments: "",                                  what: "no edge skips a layer, unsafe stays where it may be", run: layers::run },
     Task { name: "invariants",       arguments: "",                                  what: "who states, keeps and checks each INV",               run: invariants::run },
+    Task { name: "api",              arguments: "",                                  what: "API.md names every public verb, and no other",        run: api::run },
     Task { name: "loom",             arguments: "",                                  what: "every thread schedule of the models, to a bound",     run: loom::run },
     Task { name: "shuttle",          arguments: "",                                  what: "random thread schedules of larger scenarios",         run: shuttle::run },
     Task { name: "crash",            arguments: "[--states N] [--seed S]",           what: "so many states after crashes of log-wal",             run: crash::run },

@@ -76,6 +76,12 @@ impl Source {
         words(&self.code, word)
     }
 
+    /// Every function, with the position of its `fn`.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (&str, usize)> {
+        let functions = self.functions.iter();
+        functions.map(|function| (function.name.as_str(), function.range.start))
+    }
+
     pub(crate) fn is_test_at(&self, position: usize) -> bool {
         self.is_test || self.tests.iter().any(|range| range.contains(&position))
     }

@@ -8,6 +8,8 @@
 //! own. `wal_commit` measures *durable*.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log_benches::contest::{Better, Column, Contest};
@@ -290,22 +292,34 @@ fn pauses(effort: &Effort) {
             digits: 1,
         },
     ];
-    const RECORDS: u64 = 200_000;
+    /// Six segments.
+    const RECORDS: u64 = 400_000;
     const EVERY: Duration = Duration::from_micros(10);
     let title = "pauses: 256 B, a record every 10 us, rotations included";
+    if !effort.wants(title) {
+        return;
+    }
     let mut contest = Contest::new(title, Better::Lower, COLUMNS);
     let records = effort.scaled(RECORDS);
     let turn = move |open: Open, level| {
         let directory = scratch::directory();
         let log = open(directory.path(), level);
-        let latencies = at_a_rate(records, EVERY, || log.append(0, black_box(&[7; 256])));
-        let [p50, p99, p999, p9999, longest] =
-            latencies.percentiles_ns([0.5, 0.99, 0.999, 0.9999, 1.0]);
-        vec![p50, p99, p999, p9999 / 1e3, longest / 1e3]
+        percentiles(at_a_rate(records, EVERY, || {
+            log.append(0, black_box(&[7; 256]));
+        }))
     };
-    contest.add("Strata, published", move || {
-        turn(Strata::boxed, Level::Published)
-    });
+    for (name, flushing) in [
+        ("Strata, published, a thread syncs", Flushing::ByThread),
+        (
+            "Strata, published, every 1000th flushes",
+            Flushing::Every(1000),
+        ),
+        ("Strata, published, nobody flushes", Flushing::Never),
+    ] {
+        contest.add(name, move || {
+            percentiles(published_at_a_rate(records, EVERY, flushing))
+        });
+    }
     contest.add("Strata, written", move || {
         turn(Strata::boxed, Level::Written)
     });
@@ -316,6 +330,64 @@ fn pauses(effort: &Effort) {
         });
     }
     contest.hold(effort);
+}
+
+/// Who brings published records to the disk.
+#[derive(Clone, Copy)]
+enum Flushing {
+    /// A thread that does nothing else, and prepares files.
+    ByThread,
+    /// The appender: so many appends, one `flush`, which is not timed.
+    Every(u64),
+    Never,
+}
+
+fn published_at_a_rate(records: u64, every: Duration, flushing: Flushing) -> Latencies {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let directory = scratch::directory();
+    let strata = Strata::open(directory.path(), Level::Published);
+    let wal = strata.wal();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        if let Flushing::ByThread = flushing {
+            // Relaxed: the scope ends when both have.
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    wal.sync().expect("the disk works");
+                    let _made = wal.prepare().expect("there is room");
+                    thread::sleep(PAUSE);
+                }
+            });
+        }
+        let mut latencies = Latencies::with_capacity(records as usize);
+        let mut due = Instant::now();
+        for record in 0..records {
+            spin_until(due);
+            let began = Instant::now();
+            strata.append(0, black_box(&[7; 256]));
+            latencies.record(began.elapsed());
+            due = began + every;
+            if let Flushing::Every(appends) = flushing
+                && record % appends == 0
+            {
+                wal.flush().expect("the disk works");
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+        latencies
+    })
+}
+
+fn spin_until(due: Instant) {
+    while Instant::now() < due {
+        std::hint::spin_loop();
+    }
+}
+
+fn percentiles(latencies: Latencies) -> Vec<f64> {
+    let [p50, p99, p999, p9999, longest] =
+        latencies.percentiles_ns([0.5, 0.99, 0.999, 0.9999, 1.0]);
+    vec![p50, p99, p999, p9999 / 1e3, longest / 1e3]
 }
 
 fn at_a_rate(calls: u64, every: Duration, call: impl Fn()) -> Latencies {

@@ -1,5 +1,6 @@
 //! Reading a log beside its writer, or without one.
 
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,7 +111,9 @@ impl Reader {
     /// [`ReadError`].
     pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
         match self.catalog.record(lsn) {
-            Some(record) => record.transpose(),
+            Some(record) => record
+                .transpose()
+                .map_err(|error| self.or_dropped(lsn, error)),
             None => {
                 let behind = Lsn(lsn.0.saturating_add(1));
                 self.range(lsn..behind).next().transpose()
@@ -172,6 +175,18 @@ impl Reader {
         Follower::open(&self.directory, lsn)
     }
 
+    /// What to say of a record whose file is not there: that the writer has
+    /// dropped it, if so.
+    #[cold]
+    fn or_dropped(&self, lsn: Lsn, error: ReadError) -> ReadError {
+        match &error {
+            ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                self.wal.read(lsn).err().unwrap_or(error)
+            }
+            _ => error,
+        }
+    }
+
     /// Checks every frame of every segment, and holds every index file against
     /// its segment. Reports all that is wrong, not just the first.
     ///
@@ -207,7 +222,9 @@ impl Source for Reader {
 
     fn locate(&self, lsn: Lsn) -> Result<Way, ReadError> {
         match self.catalog.walk_from(lsn) {
-            Some(walk) => walk.map(Way::Cold),
+            Some(walk) => walk
+                .map(Way::Cold)
+                .map_err(|error| self.or_dropped(lsn, error)),
             None => Ok(Way::Live(self.wal.iter_from(lsn))),
         }
     }

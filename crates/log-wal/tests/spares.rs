@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use common::{append, count_of_prefix, payload, with_spares};
 use log_wal::format::Header;
-use log_wal::{Lsn, MemStorage, Verify, Wal, WalReader};
+use log_wal::{Lsn, MemStorage, ReadError, Verify, Wal, WalReader};
 
 const DIRECTORY: &str = "STRATA_SPARES_DIRECTORY";
 
@@ -167,5 +167,31 @@ fn no_more_files_are_kept_than_allowed() {
         let _made = wal.prepare().unwrap();
         assert!(wal.checkpoint(Lsn(900)).unwrap() > 3);
         assert_eq!(spares(directory.path()), max);
+    }
+}
+
+#[test]
+fn what_retention_takes_from_a_reader_is_truncated_and_not_an_io_error() {
+    for spares_max in [0, 2] {
+        let directory = tempfile::tempdir().unwrap();
+        drop(two_sealed(directory.path()));
+        let options = with_spares().spare_segments_max(spares_max);
+        let wal = Wal::open_with(directory.path(), options).unwrap();
+        let reader = WalReader::open(directory.path()).unwrap();
+        let mut before = reader.iter();
+        let ends = [wal.sealed()[0].end, wal.sealed()[1].end];
+        let first = wal.sealed()[1].end;
+        assert_eq!(wal.checkpoint(first).unwrap(), 2, "nobody holds them");
+        for requested in [Lsn(0), Lsn(3), ends[0]] {
+            let error = reader.read(requested).unwrap_err();
+            assert!(
+                matches!(error, ReadError::Truncated { requested: of, first: at }
+                    if of == requested && at == first),
+                "{error}"
+            );
+        }
+        let error = before.next().unwrap().unwrap_err();
+        assert!(matches!(error, ReadError::Truncated { first: at, .. } if at == first));
+        assert_eq!(before.next().unwrap().unwrap().lsn(), first, "it goes on");
     }
 }

@@ -114,3 +114,25 @@ fn a_log_that_is_not_there_is_an_error() {
         assert!(matches!(error, OpenError::NoLog { .. }), "{error}");
     }
 }
+
+/// Fault 40, in another process: what it has not mapped yet is gone, and said
+/// to be.
+#[test]
+fn what_the_writer_drops_beside_a_reader_is_truncated_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), dense(), 3, 20);
+    let store = Store::open(directory.path(), dense()).unwrap();
+    let reader = Reader::open(directory.path()).unwrap();
+    assert_eq!(store.drop_before(Lsn(40)).unwrap(), 2);
+    let truncated = |error: &ReadError, lsn| {
+        matches!(error, ReadError::Truncated { requested, first }
+            if (*requested, *first) == (lsn, Lsn(40)))
+    };
+    let error = reader.read(Lsn(5)).unwrap_err();
+    assert!(truncated(&error, Lsn(5)), "{error}");
+    let mut records = reader.iter_from(Lsn(30));
+    let error = records.next().unwrap().unwrap_err();
+    assert!(truncated(&error, Lsn(30)), "{error}");
+    let next = records.next().unwrap().unwrap();
+    assert_eq!((next.lsn(), next.payload()), (Lsn(40), &payload(40)[..]));
+}

@@ -1,7 +1,7 @@
 //! What goes wrong while files are made ahead of need, or used again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use log_wal::format::Header;
 use log_wal::storage::sim::{Call, Failure, Fault, Operation, SimError, SimStorage};
@@ -110,6 +110,56 @@ fn fault_18_any_call_for_a_file_without_a_name_may_fail_once_or_for_ever() {
                 must_recover(&lose_all(&kill(&disk, wal)), acknowledged, appended);
             }
         }
+    }
+}
+
+#[test]
+fn fault_18_a_spare_that_cannot_be_written_or_synced_is_dropped_and_stops_nobody() {
+    const RECORDS: u64 = 1000;
+    let failures = [
+        (Operation::Write, Failure::Refused(SimError::Io)),
+        (Operation::Write, Failure::Refused(SimError::Full)),
+        (Operation::Write, Failure::Torn(SimError::Io)),
+        (Operation::Sync, Failure::Refused(SimError::Io)),
+        (Operation::Sync, Failure::PagesLost),
+    ];
+    for (operation, failure) in failures {
+        let disk = new_disk();
+        // Half of one is more than 100 syncs.
+        let options = with_spares().segment_bytes(32 << 10);
+        let wal = Wal::with_storage(Arc::new(disk.clone()), options).unwrap();
+        // With its header a file is the rotation's business.
+        let has_header = Arc::new(AtomicBool::new(false));
+        let notes = Arc::clone(&has_header);
+        disk.before_each_call(move |call| match call.operation {
+            Operation::Create => notes.store(false, Ordering::Relaxed),
+            Operation::Write if is_spare(call) && call.bytes.iter().any(|it| *it != 0) => {
+                notes.store(true, Ordering::Relaxed);
+            }
+            _ => {}
+        });
+        let struck = Arc::new(AtomicU64::new(0));
+        let strikes = Arc::clone(&struck);
+        let while_made = move |call: &Call<'_>| {
+            let strikes_now = is_spare(call) && !has_header.load(Ordering::Relaxed);
+            strikes.fetch_add(u64::from(strikes_now), Ordering::Relaxed);
+            strikes_now
+        };
+        let fault = Fault::on(operation, failure).only_if(while_made);
+        disk.inject(fault.for_ever());
+        // So many syncs that the next file is made of written zeros.
+        for lsn in 0..RECORDS {
+            append(&wal, lsn, lsn + 1);
+            wal.sync().expect("nobody else is told");
+        }
+        assert!(wal.sealed().len() > 1);
+        let tries = struck.load(Ordering::Relaxed);
+        assert!((1..=4).contains(&tries), "once a segment: {tries}");
+        let left = disk.files().into_keys().filter(|it| it.contains(".spare"));
+        assert_eq!(left.count(), 0, "{operation:?}, {failure:?}");
+        disk.clear_faults();
+        wal.prepare().expect("it is tried again");
+        must_recover(&lose_all(&kill(&disk, wal)), RECORDS, RECORDS);
     }
 }
 

@@ -290,7 +290,7 @@ impl Way<'_> {
             None => whole.sealed,
         };
         let key = FrameKey::new(link.header.salt);
-        let rest = (whole.end_position, link.file_bytes / 8 * 8);
+        let rest = (whole.end_position, records_end(link));
         let all = file.data_ranges(FIRST_POSITION..rest.1.max(FIRST_POSITION));
         let all = all.map_err(unreadable)?;
         let is_newest = behind.is_empty();
@@ -304,13 +304,17 @@ impl Way<'_> {
             // What follows is damaged and says nothing.
             (None, false) => true,
         };
+        let successor_used = match successor {
+            Some(next) => behind.len() > 1 || self.is_used(next).map_err(unreadable)?,
+            None => behind.len() > 1,
+        };
         let (row, verdict) = decide(Facts {
             newest: is_newest,
             header: true,
             sealed,
             claims_kept,
             debris: false,
-            successor_used: behind.len() > 1 || successor.is_some_and(|next| self.is_used(next)),
+            successor_used,
         });
         let has_gaps = !claims_kept || !is_newest && said.is_none() && !sealed;
         let mut found = match has_gaps {
@@ -372,13 +376,13 @@ impl Way<'_> {
     }
 
     /// Whether the newest segment has frames, whole or not.
-    fn is_used(&self, newest: &Link) -> bool {
-        let file = self.storage.open(&newest.name.to_string(), false);
-        let mut word = [0; 8];
-        let read = file.and_then(|file| file.read_at(FIRST_POSITION, &mut word));
+    fn is_used(&self, newest: &Link) -> io::Result<bool> {
+        let file = self.storage.open(&newest.name.to_string(), false)?;
         let key = FrameKey::new(newest.header.salt);
-        let fault = key.decode_unchecked(&word, newest.header.base).err();
-        read.is_ok() && fault != Some(crate::format::FrameFault::Absent)
+        let all = (FIRST_POSITION, records_end(newest));
+        let data = file.data_ranges(all.0..all.1)?;
+        let found = beyond(file.as_ref(), &data, &key, &newest.header, all)?;
+        Ok(found.debris_end.is_some())
     }
 
     fn pass_runs(
@@ -415,6 +419,12 @@ impl Way<'_> {
             self.next = self.next.max(gap.end.lsn);
         }
     }
+}
+
+/// Where the place for frames ends, whatever the header says (`INV-W10`).
+fn records_end(link: &Link) -> u64 {
+    let within = link.header.capacity_bytes.min(link.file_bytes);
+    within.max(FIRST_POSITION) / 8 * 8
 }
 
 fn is_tied(before: &Link, link: &Link) -> bool {

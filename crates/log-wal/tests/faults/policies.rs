@@ -306,6 +306,25 @@ fn a_damaged_newest_header_costs_its_segment_alone() {
     is_cut_at(&files, 20);
 }
 
+/// Of the next segment nothing is left but a trace, which says that the seal
+/// was durable.
+#[test]
+fn a_lost_seal_in_front_of_a_trace_is_damage_for_salvage_too() {
+    let disk = new_disk();
+    let wal = open(&disk);
+    append(&wal, 0, 10);
+    wal.rotate().unwrap();
+    let mut files = kill(&disk, wal).files();
+    let oldest = files.keys().next().unwrap().clone();
+    let (_, last) = frames(&files, &oldest, 0..10).pop().unwrap();
+    files.get_mut(&oldest).unwrap()[last.end..].fill(0);
+    files.get_mut(&newest(&files)).unwrap()[8192 + 800] = 0xFF;
+    refused(&files);
+    let (read, lost) = salvaged(&files);
+    assert_eq!(read, (0..10).collect::<Vec<_>>());
+    assert_eq!(lost.len(), 1, "{lost:?}");
+}
+
 #[test]
 fn a_damaged_mark_or_seal_takes_no_record_with_it() {
     let files = closed_log();

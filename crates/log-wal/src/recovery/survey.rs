@@ -136,7 +136,7 @@ fn first_lsn(places: &[Place]) -> Lsn {
 fn places(storage: &dyn Storage, listed: &[SegmentName]) -> Result<Vec<Place>, OpenError> {
     let mut places = Vec::new();
     let mut newest_kept = u64::MAX;
-    for name in listed.iter().rev().filter(|name| name.id < u64::MAX) {
+    for name in listed.iter().rev() {
         if name.id > newest_kept {
             continue;
         }

@@ -159,7 +159,7 @@ impl Header {
     /// Whether its fields can all be true: there is room for a seal, numbers for
     /// all records that fit, an id for the next segment, and the predecessor
     /// ends where this one begins.
-    fn is_consistent(&self) -> bool {
+    pub(crate) fn is_consistent(&self) -> bool {
         let records_max = self.capacity_bytes / CELL_HEADER_BYTES as u64;
         (1..u64::MAX).contains(&self.id)
             && self.capacity_bytes >= SEGMENT_BYTES_LEAST

@@ -131,11 +131,12 @@ fn begin_after(
         true => IDS_LEFT_OUT,
         false => 0,
     };
-    let id = found.greatest_id.checked_add(1 + left_out);
-    let id = id.filter(|id| *id < u64::MAX).ok_or_else(|| {
-        let error = io::Error::other("the segment ids of this log are used up");
+    let used_up = || {
+        let error = io::Error::other("the record numbers or segment ids of this log are used up");
         OpenError::io("begin a segment in", &storage.path(""), error)
-    })?;
+    };
+    let id = found.greatest_id.checked_add(1 + left_out);
+    let id = id.ok_or_else(used_up)?;
     let base = keep.map_or(found.first_lsn, |keep| keep.end.lsn);
     let header = Header {
         log_uuid: found.log_uuid.unwrap_or_else(|| {
@@ -154,6 +155,9 @@ fn begin_after(
             end_position: keep.end.position,
         }),
     };
+    if !header.is_consistent() {
+        return Err(used_up());
+    }
     let counters = Progress::new(Lsn::ZERO).counters;
     let path = storage.path(&header.name().to_string());
     let created = create_segment(storage, header, Blocks::Written, &counters);

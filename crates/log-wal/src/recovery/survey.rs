@@ -274,7 +274,7 @@ impl Way<'_> {
             base: link.header.base,
             end: End {
                 lsn: said.map_or(link.header.base, |said| said.end),
-                position: said.map_or(link.file_bytes, |said| said.end_position),
+                position: said.map_or(records_end(link), |said| said.end_position),
             },
         };
         let whole = check_all(self.storage, &[job]).pop();

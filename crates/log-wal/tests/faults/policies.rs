@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use log_wal::format::Header;
 use log_wal::storage::sim::SimStorage;
 use log_wal::{
     Damage, Lsn, OpenError, ReadError, RecoveryPolicy, Salvage, TailState, Verify, Wal, WalOptions,
+    WalReader,
 };
 
 use crate::common::{append, newest, payload, small};
@@ -323,6 +325,28 @@ fn a_lost_seal_in_front_of_a_trace_is_damage_for_salvage_too() {
     let (read, lost) = salvaged(&files);
     assert_eq!(read, (0..10).collect::<Vec<_>>());
     assert_eq!(lost.len(), 1, "{lost:?}");
+}
+
+/// A header that claims less than the file has is believed by both.
+#[test]
+fn salvage_reads_no_further_than_the_segment_goes() {
+    let disk = new_disk();
+    let wal = open(&disk);
+    append(&wal, 0, 10);
+    wal.flush().unwrap();
+    let mut files = kill(&disk, wal).files();
+    let name = newest(&files);
+    let (_, fifth) = frames(&files, &name, 0..10).swap_remove(5);
+    let bytes = files.get_mut(&name).unwrap();
+    let mut header = Header::decode(bytes).unwrap();
+    header.capacity_bytes = fifth.start as u64;
+    let header = header.encode();
+    bytes[..header.len()].copy_from_slice(&header);
+    bytes[4096..4096 + header.len()].copy_from_slice(&header);
+    let disk = disk_of(&files);
+    let reader = WalReader::with_storage(Arc::new(disk)).unwrap();
+    let (read, lost) = salvaged(&files);
+    assert_eq!((read.len() as u64, lost.len()), (reader.next_lsn().0, 0));
 }
 
 #[test]

@@ -55,7 +55,7 @@ const TASKS: &[Task] = &[
     Task { name: "loom",             arguments: "",                                  what: "every thread schedule of the models, to a bound",     run: loom::run },
     Task { name: "shuttle",          arguments: "",                                  what: "random thread schedules of larger scenarios",         run: shuttle::run },
     Task { name: "crash",            arguments: "[--states N] [--seed S]",           what: "so many states after crashes of log-wal",             run: crash::run },
-    Task { name: "fuzz",             arguments: "[--seconds N] [TARGET]",            what: "each fuzz target, or one, for N seconds",             run: fuzz::run },
+    Task { name: "fuzz",             arguments: "[--seconds N] [--seed S] [TARGET]",            what: "each fuzz target, or one, for N seconds",             run: fuzz::run },
     Task { name: "mutate-orderings", arguments: "[--file PART] [--jobs N] [--list]", what: "weakens each memory ordering: what notices?",         run: mutate_orderings::run },
     Task { name: "readme",           arguments: "[main-job|test]",                   what: "the README's quick start: show it, or run a part",    run: readme::run },
     Task { name: "round-trip",       arguments: "[FILE..]",                          what: "ingest files, cat them back, compare, verify",        run: round_trip::run },

@@ -35,7 +35,9 @@ impl SegmentName {
             base: Lsn(base.parse().ok()?),
             id: id.parse().ok()?,
         };
-        (parsed.to_string() == name).then_some(parsed)
+        // Ids begin at 1: a truncation discards all files up to an id, and of
+        // an empty log all above 0.
+        (parsed.id > 0 && parsed.to_string() == name).then_some(parsed)
     }
 }
 

@@ -20,8 +20,10 @@ use crate::report::{OpenReport, SealedSegment, SegmentInfo, SegmentState, Verify
 use crate::segment::End;
 use crate::storage::{FileStorage, Storage};
 
-/// How often an opening beside a running writer is tried again.
-const TRIES: usize = 8;
+/// How often an opening beside a running writer is tried again. A busy one with
+/// small segments rotates during most of them; damage is the same twice, and
+/// is found at the second.
+const TRIES: usize = 256;
 
 /// A log as it was found, open for reading.
 ///

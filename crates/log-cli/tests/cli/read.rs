@@ -178,7 +178,8 @@ fn readers_beside_a_busy_writer_see_prefixes() {
                 lines(&seen).len() as u64 >= acknowledged,
                 "INV-F1: {acknowledged}"
             );
-            assert_eq!(json("verify", &log).0, 0);
+            let (code, verify) = json("verify", &log);
+            assert_eq!(code, 0, "{verify:#}");
         }
         feeder.join().unwrap();
     });

@@ -39,7 +39,7 @@ use crate::options::{RecoveryPolicy, Verify, WalOptions};
 use crate::report::{CutReport, OpenReport, SealedSegment, TailState};
 use crate::segment::End;
 use crate::storage::Storage;
-use beyond::beyond;
+use beyond::{Beyond, beyond};
 use chain::{Link, links};
 use cut::cut;
 use scan::prefix_into;
@@ -169,25 +169,65 @@ pub(crate) fn examine_or_cut(
     Ok((examine(storage, options.verify)?, Some(report)))
 }
 
+/// What the newest segment's file has in it.
+struct Contents {
+    region: Region,
+    whole: Prefix,
+    behind: Beyond,
+}
+
+impl Contents {
+    fn read(storage: &dyn Storage, link: &Link) -> io::Result<Self> {
+        let header = link.header;
+        let file = storage.open(&link.name.to_string(), false)?;
+        let mut region = region_for(header.capacity_bytes, link.file_bytes)?;
+        let key = FrameKey::new(header.salt);
+        // All of it at once, because reading makes data of holes.
+        let end = region.len_bytes() as u64;
+        let data = file.data_ranges(FIRST_POSITION..end)?;
+        let whole = prefix_into(region.bytes_mut(), file.as_ref(), &data, &key, header.base)?;
+        let rest = (whole.end_position, end);
+        let behind = beyond(file.as_ref(), &data, &key, &header, rest)?;
+        Ok(Self {
+            region,
+            whole,
+            behind,
+        })
+    }
+
+    /// Reads until nothing moves: a writer may have gone on between the look at
+    /// its frames and the one behind them, and what it put there is no damage.
+    fn read_steady(storage: &dyn Storage, link: &Link) -> io::Result<Self> {
+        let mut seen = Self::read(storage, link)?;
+        while seen.broken_promise().is_some() {
+            let again = Self::read(storage, link)?;
+            if again.whole == seen.whole {
+                return Ok(again);
+            }
+            seen = again;
+        }
+        Ok(seen)
+    }
+
+    /// What says that more was durable than there is, and where.
+    fn broken_promise(&self) -> Option<(Lsn, u64)> {
+        let claim = self.behind.claim;
+        claim.filter(|(claim, _)| *claim > self.whole.end && !self.whole.sealed)
+    }
+}
+
 /// The newest segment, and whether it has any frames.
 fn examine_newest(storage: &dyn Storage, link: &Link) -> Result<(Active, bool), OpenError> {
     let header = link.header;
     let path = storage.path(&link.name.to_string());
-    let unreadable = |error| OpenError::io(READ, &path, error);
-    let file = storage.open(&link.name.to_string(), false);
-    let file = file.map_err(unreadable)?;
-    let mut region = region_for(header.capacity_bytes, link.file_bytes).map_err(unreadable)?;
-    let key = FrameKey::new(header.salt);
-    // All of it at once, because reading makes data of holes.
-    let end = region.len_bytes() as u64;
-    let data = file.data_ranges(FIRST_POSITION..end).map_err(unreadable)?;
-    let whole = prefix_into(region.bytes_mut(), file.as_ref(), &data, &key, header.base);
-    let whole = whole.map_err(unreadable)?;
-    let rest = (whole.end_position, end);
-    let behind = beyond(file.as_ref(), &data, &key, &header, rest).map_err(unreadable)?;
-    let broken_promise = behind
-        .claim
-        .filter(|(claim, _)| *claim > whole.end && !whole.sealed);
+    let contents = Contents::read_steady(storage, link);
+    let contents = contents.map_err(|error| OpenError::io(READ, &path, error))?;
+    let broken_promise = contents.broken_promise();
+    let Contents {
+        region,
+        whole,
+        behind,
+    } = contents;
     let is_short = link.file_bytes < header.capacity_bytes;
     let debris_end = behind.debris_end.or(is_short.then_some(link.file_bytes));
 

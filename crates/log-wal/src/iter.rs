@@ -198,7 +198,7 @@ impl Iter {
     /// ```
     /// # let directory = tempfile::tempdir()?;
     /// # let wal = log_wal::Wal::open(directory.path())?;
-    /// wal.append_batch(&[b"one", b"three"])?;
+    /// wal.append_batch(&[b"one".as_slice(), b"three"])?;
     /// let (mut records, mut bytes) = (wal.iter(), 0);
     /// while let Some(record) = records.next_ref() {
     ///     bytes += record?.payload().len();

@@ -35,9 +35,7 @@ impl SegmentName {
             base: Lsn(base.parse().ok()?),
             id: id.parse().ok()?,
         };
-        // Ids begin at 1: a truncation discards all files up to an id, and of
-        // an empty log all above 0.
-        (parsed.id > 0 && parsed.to_string() == name).then_some(parsed)
+        (parsed.to_string() == name).then_some(parsed)
     }
 }
 

@@ -103,16 +103,17 @@ pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
     let mut chain: Vec<Link> = Vec::with_capacity(names.len());
     // From the newest back, because what a truncation discarded need not hang
     // together any more.
-    let mut newest_kept = u64::MAX;
+    let mut discarded_from = None;
     for name in names.into_iter().rev() {
-        if name.id > newest_kept {
+        if discarded_from.is_some_and(|from| name.id >= from) {
             // Nothing in it counts, so it may be damaged.
             leftovers.push(name.to_string());
             continue;
         }
         let link = open_link(storage, name, chain.last().map(|link| &link.header))?;
         if link.header.truncates {
-            newest_kept = link.header.predecessor.map_or(0, |kept| kept.id);
+            // All, if it was cut in front of its first record.
+            discarded_from = Some(link.header.predecessor.map_or(0, |kept| kept.id + 1));
         }
         chain.push(link);
     }

@@ -135,15 +135,16 @@ fn first_lsn(places: &[Place]) -> Lsn {
 /// Opens every segment that is not discarded; oldest first.
 fn places(storage: &dyn Storage, listed: &[SegmentName]) -> Result<Vec<Place>, OpenError> {
     let mut places = Vec::new();
-    let mut newest_kept = u64::MAX;
+    let mut discarded_from = None;
     for name in listed.iter().rev() {
-        if name.id > newest_kept {
+        if discarded_from.is_some_and(|from| name.id >= from) {
             continue;
         }
         match open_link(storage, *name, None) {
             Ok(link) => {
                 if link.header.truncates {
-                    newest_kept = link.header.predecessor.map_or(0, |kept| kept.id);
+                    // All, if it was cut in front of its first record.
+                    discarded_from = Some(link.header.predecessor.map_or(0, |kept| kept.id + 1));
                 }
                 places.push(Place::Good(Box::new(link)));
             }

@@ -150,6 +150,16 @@ impl LogOptions {
         self.wal = self.wal.recovery(policy);
         self
     }
+
+    /// Whether the bytes of a torn tail are copied into a file of their own,
+    /// which [`OpenReport::torn_file`] names, before it is cut. Default false.
+    /// With it, a torn log opens only where there is room for the copy.
+    ///
+    /// [`OpenReport::torn_file`]: crate::OpenReport::torn_file
+    pub fn keep_torn_tail(mut self, yes: bool) -> Self {
+        self.wal = self.wal.keep_torn_tail(yes);
+        self
+    }
 }
 
 /// What is acknowledged, and what is shown.

@@ -28,6 +28,7 @@ use crate::record::Record;
 use crate::recovery::temporary_name;
 use crate::report::{Compacted, SealedSegment};
 use crate::segment::End;
+use crate::segment_file::create_anew;
 use crate::shared::Shared;
 use crate::storage::{Blocks, SegmentFile};
 
@@ -101,14 +102,8 @@ impl Shared {
             };
             return Err(old.damage(start).into());
         }
-        let create = || self.storage.create(name, FIRST_POSITION, Blocks::Reserved);
-        let file = match create() {
-            // Left by an attempt that failed.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.storage.remove(name).and_then(|()| create())
-            }
-            other => other,
-        };
+        let storage = self.storage.as_ref();
+        let file = create_anew(storage, name, FIRST_POSITION, Blocks::Reserved);
         let file = file.map_err(refused("create"))?;
         file.write_at(0, &header).map_err(refused("write"))?;
         let mut writer = Writer::new(file.as_ref(), &old.key, old.segment.base);

@@ -66,6 +66,7 @@ mod tasks;
 
 mod recovery;
 mod start;
+mod torn;
 mod truncate;
 
 mod file_scan;

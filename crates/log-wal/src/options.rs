@@ -65,6 +65,7 @@ pub struct WalOptions {
     pub(crate) spare_segments_max: usize,
     pub(crate) verify: Verify,
     pub(crate) recovery: RecoveryPolicy,
+    pub(crate) keep_torn_tail: bool,
 }
 
 impl Default for WalOptions {
@@ -76,6 +77,7 @@ impl Default for WalOptions {
             spare_segments_max: 2,
             verify: Verify::Tail,
             recovery: RecoveryPolicy::Refuse,
+            keep_torn_tail: false,
         }
     }
 }
@@ -144,6 +146,21 @@ impl WalOptions {
     #[must_use]
     pub fn recovery(mut self, policy: RecoveryPolicy) -> Self {
         self.recovery = policy;
+        self
+    }
+
+    /// Whether the bytes of a torn tail are copied, before it is cut, into a
+    /// file beside its segment, with its name but for the ending `.torn`.
+    /// Default false. [`OpenReport::torn_file`](crate::OpenReport::torn_file)
+    /// names the file.
+    ///
+    /// The log never reads, counts or removes such a file. Opening a log with a
+    /// torn tail then needs room for it, and fails without. What
+    /// [`RecoveryPolicy::CutToLastGood`] discards is not a torn tail: look at
+    /// that with a [`Salvage`](crate::Salvage) before it is cut.
+    #[must_use]
+    pub fn keep_torn_tail(mut self, yes: bool) -> Self {
+        self.keep_torn_tail = yes;
         self
     }
 }

@@ -24,6 +24,9 @@ pub struct OpenReport {
     pub tail: TailState,
     /// Names in the directory that are not segments; left alone.
     pub ignored_files: Vec<String>,
+    /// Where the bytes of a torn tail were copied to; only with
+    /// [`WalOptions::keep_torn_tail`](crate::WalOptions::keep_torn_tail).
+    pub torn_file: Option<PathBuf>,
     /// What was discarded because of damage; only with
     /// [`RecoveryPolicy::CutToLastGood`](crate::RecoveryPolicy::CutToLastGood).
     pub cut: Option<CutReport>,

@@ -93,13 +93,7 @@ pub(crate) fn create_segment(
     counters: &Counters,
 ) -> Result<NewFile, CreateError> {
     let (name, capacity_bytes) = (temporary_name(header.name()), header.capacity_bytes);
-    let file = match storage.create(&name, capacity_bytes, blocks) {
-        // Left by an attempt that ran out of room half-way, or by a crash.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage
-            .remove(&name)
-            .and_then(|()| storage.create(&name, capacity_bytes, blocks)),
-        other => other,
-    };
+    let file = create_anew(storage, &name, capacity_bytes, blocks);
     let file = file.map_err(|error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CreateError::NoRoom(error),
         _ => CreateError::Broken("create", error),
@@ -117,6 +111,22 @@ pub(crate) fn create_segment(
         recycled: false,
     };
     name_segment(storage, made, header, capacity_bytes, counters)
+}
+
+/// Makes a file, in place of one that an attempt that ran out of room half-way,
+/// or a crash, has left.
+pub(crate) fn create_anew(
+    storage: &dyn Storage,
+    name: &str,
+    len_bytes: u64,
+    blocks: Blocks,
+) -> io::Result<Box<dyn SegmentFile>> {
+    match storage.create(name, len_bytes, blocks) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage
+            .remove(name)
+            .and_then(|()| storage.create(name, len_bytes, blocks)),
+        other => other,
+    }
 }
 
 /// Gives a file that is otherwise ready its header, and then its name. In front

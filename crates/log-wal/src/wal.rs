@@ -23,6 +23,7 @@ use crate::shared::Shared;
 use crate::start::{lock, start};
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::{Append, Commit, Committer};
+use crate::torn::keep_torn_tail;
 
 /// A write-ahead log, open for writing.
 ///
@@ -94,7 +95,12 @@ impl Wal {
         refuse_strangers(storage.as_ref())?;
         let lock = lock(storage.as_ref())?;
         let (examined, cut) = examine_or_cut(storage.as_ref(), &options)?;
+        let torn_file = match options.keep_torn_tail {
+            true => keep_torn_tail(storage.as_ref(), &examined)?,
+            false => None,
+        };
         let report = OpenReport {
+            torn_file,
             cut,
             ..examined.report()
         };

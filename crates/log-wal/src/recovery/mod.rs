@@ -29,7 +29,7 @@ pub(crate) use chain::{refuse_strangers, spare_name, temporary_name};
 pub(crate) use check::{Job, check_all};
 pub(crate) use cut::plan;
 pub(crate) use runs::{Run, damage_in};
-pub(crate) use scan::Prefix;
+pub(crate) use scan::{PIECE_BYTES, Prefix};
 pub(crate) use survey::{Step, Survey, survey};
 pub(crate) use table::{BROKEN_CHAIN, DAMAGED_FRAME};
 
@@ -95,6 +95,7 @@ impl Examined {
             next_lsn: active.map(|active| active.end.lsn).unwrap_or_default(),
             tail: active.map_or(TailState::Clean, |active| active.tail.clone()),
             ignored_files: self.ignored_files.clone(),
+            torn_file: None,
             cut: None,
         }
     }

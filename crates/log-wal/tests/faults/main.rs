@@ -12,6 +12,7 @@ mod syncs;
 
 mod failing;
 mod spares;
+mod torn;
 mod waiting;
 
 mod damaged;

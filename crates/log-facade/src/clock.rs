@@ -30,7 +30,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// `deadline` (`None`: never). May return early.
     fn wait(&self, alarm: &Alarm, deadline: Option<Duration>);
 
-    /// Called once, before the first wait on `alarm`. Does nothing by default.
+    /// Called before the first wait on `alarm`; again when the housekeeper that
+    /// waits on it was stopped and another one begins. Does nothing by default.
     fn attach(&self, _alarm: &Arc<Alarm>) {}
 }
 
@@ -46,7 +47,7 @@ struct AlarmState {
     is_rung: bool,
     /// Until when somebody sleeps on it; `None` while nobody does.
     asleep_until: Option<Duration>,
-    /// Nobody will ever sleep on it again.
+    /// Nobody will sleep on it any more.
     is_over: bool,
 }
 
@@ -55,6 +56,11 @@ impl Alarm {
     pub fn ring(&self) {
         self.lock().is_rung = true;
         self.changed.notify_all();
+    }
+
+    /// Somebody will sleep on it, whatever was before.
+    pub(crate) fn begin(&self) {
+        *self.lock() = AlarmState::default();
     }
 
     /// Nobody will sleep on it any more.

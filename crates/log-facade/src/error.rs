@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine;
-use crate::{Level, Lsn};
+use crate::{CursorError, Level, Lsn, ReadError};
 
 /// Why a log could not be opened. Nothing on disk was changed.
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +217,113 @@ impl From<engine::CommitError> for CommitError {
                 first_unsure,
                 source,
             },
+            other => Self::Engine(other),
+        }
+    }
+}
+
+/// Why a log was not [compacted](crate::Log::compact_before), or not all of it.
+/// What was done before stays done; nothing else is touched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompactError {
+    /// This log's engine cannot take records out of its segments. Nothing
+    /// happened.
+    #[error("this log's engine cannot take records out of its segments")]
+    NotSupported,
+
+    /// A segment cannot be read; nothing of it is given up.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+
+    /// A new file cannot be written ([`CommitError::Refused`]: make room and
+    /// try again), or something failed in the background, or the log takes no
+    /// more work.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+
+    /// The engine refused for a reason of its own.
+    #[error(transparent)]
+    Engine(engine::CompactError),
+}
+
+impl From<engine::CompactError> for CompactError {
+    fn from(error: engine::CompactError) -> Self {
+        use engine::CompactError as E;
+        match error {
+            E::Read(error) => Self::Read(error),
+            E::Commit(error) => Self::Commit(error.into()),
+            other => Self::Engine(other),
+        }
+    }
+}
+
+/// Why a log was not [truncated](crate::Log::truncate_after). It has all of its
+/// records, unless a variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TruncateError {
+    /// The end that was asked for is not in the log. Nothing happened.
+    #[error("the log cannot end at record {end}: it has {first} to {next}")]
+    OutOfRange {
+        /// What was asked for.
+        end: Lsn,
+        /// The number of the first record that the log has.
+        first: Lsn,
+        /// One past the last.
+        next: Lsn,
+    },
+
+    /// Somebody else holds the log: a [`Snapshot`](crate::Snapshot), which
+    /// promises to stay as it is, or a clone. Nothing happened; have it dropped,
+    /// and try again.
+    #[error("the log cannot be truncated while a snapshot or a clone of it is held")]
+    InUse,
+
+    /// This log's engine cannot discard records from its end. Nothing happened.
+    #[error("this log's engine cannot discard records from its end")]
+    NotSupported,
+
+    /// A cursor that stands behind the cut could not be set back. No record was
+    /// discarded; others may have been set back, and their consumers will see
+    /// some records again.
+    #[error("a cursor could not be set back: {0}")]
+    Cursor(#[from] CursorError),
+
+    /// The place of the cut could not be read. No record was discarded; cursors
+    /// may have been set back.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+
+    /// The log could not write, or failed in the background. No record was
+    /// discarded, unless it is [`CommitError::Poisoned`]: then opening it again
+    /// shows which. Cursors may have been set back.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+
+    /// The log was truncated, and could not go on. It takes no more records;
+    /// open it again.
+    #[error("truncated, but not open any more: {0}")]
+    Reopen(#[source] engine::OpenError),
+
+    /// The log was truncated, and its housekeeper could not be started again:
+    /// what it does by itself it does no more until it is opened again.
+    #[error("truncated, but cannot start the log's housekeeper: {0}")]
+    Housekeeper(#[source] io::Error),
+
+    /// The engine refused for a reason of its own.
+    #[error(transparent)]
+    Engine(engine::TruncateError),
+}
+
+impl From<engine::TruncateError> for TruncateError {
+    fn from(error: engine::TruncateError) -> Self {
+        use engine::TruncateError as E;
+        match error {
+            E::OutOfRange { end, first, next } => Self::OutOfRange { end, first, next },
+            E::Read(error) => Self::Read(error),
+            E::Commit(error) => Self::Commit(error.into()),
+            E::Reopen(error) => Self::Reopen(error),
             other => Self::Engine(other),
         }
     }

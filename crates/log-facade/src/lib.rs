@@ -96,9 +96,11 @@
 
 #![forbid(unsafe_code)]
 
+mod compact;
 mod log;
 mod options;
 mod policy;
+mod truncate;
 
 mod reader;
 mod records;
@@ -106,6 +108,7 @@ mod snapshot;
 mod subscribe;
 mod typed;
 
+mod cuts;
 mod news;
 mod shared;
 
@@ -131,7 +134,8 @@ mod tasks;
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};
 pub use cursor::{Cursor, CursorError, PinBound};
 pub use error::{
-    AppendError, CommitError, HousekeepingCause, HousekeepingError, OpenError, OptionsError, Task,
+    AppendError, CommitError, CompactError, HousekeepingCause, HousekeepingError, OpenError,
+    OptionsError, Task, TruncateError,
 };
 pub use log::Log;
 pub use options::LogOptions;
@@ -155,10 +159,10 @@ pub use typed::{
 // The words of the layers beneath that are part of this API; API.md lists
 // them.
 pub use log_mmap::{
-    Codec, CutReport, Damage, Discarded, EnvelopeFault, Headers, IndexCheck, IndexFault,
-    IndexState, Level, Lost, Lsn, NewRecord, OpenReport, ReadError, Record, RecoveryPolicy,
-    Salvage, SegmentInfo, SegmentState, Slice, Stats, TailState, Timestamp, Verify, VerifyReport,
-    Watermarks,
+    Codec, CompactReport, CutReport, Damage, Discarded, EnvelopeFault, Headers, IndexCheck,
+    IndexFault, IndexState, Level, Lost, Lsn, NewRecord, OpenReport, ReadError, Record,
+    RecoveryPolicy, Salvage, SegmentInfo, SegmentState, Slice, Stats, TailState, Timestamp, Verify,
+    VerifyReport, Watermarks,
 };
 
 /// The README's example, tested.

@@ -269,6 +269,55 @@ impl Log {
         payload_bytes: usize,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result<Lsn, AppendError> {
+        self.append_record_in_place(&NewRecord::new(b""), payload_bytes, fill)
+    }
+
+    /// Appends a record of which `fill` writes the last `payload_bytes` of the
+    /// payload where they will stay, and which has a key, headers and whatever
+    /// else `record` carries; otherwise as [`append_in_place`](Self::append_in_place).
+    /// A payload that `record` has lies in front of those bytes. A timestamp that
+    /// it has stays.
+    ///
+    /// ```
+    /// use log_facade::{Log, NewRecord};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let log = Log::open(directory.path())?;
+    /// let price = NewRecord::new(b"EUR").key(b"apples");
+    /// let lsn = log.append_record_in_place(&price, 2, |place| place.copy_from_slice(b"12"))?;
+    /// let record = log.read(lsn)?.ok_or("not there")?;
+    /// assert_eq!((record.key(), record.payload()), (Some(&b"apples"[..]), &b"EUR12"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`append_in_place`](Self::append_in_place).
+    pub fn append_record_in_place(
+        &self,
+        record: &NewRecord<'_>,
+        payload_bytes: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Lsn, AppendError> {
+        self.append_record_in_place_to(self.level(), record, payload_bytes, fill)
+    }
+
+    /// Appends a record as
+    /// [`append_record_in_place`](Self::append_record_in_place) does, and returns
+    /// once it has reached `level` (`INV-F1`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`append_in_place`](Self::append_in_place).
+    pub fn append_record_in_place_to(
+        &self,
+        level: Level,
+        record: &NewRecord<'_>,
+        payload_bytes: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Lsn, AppendError> {
         let mut fill = Some(fill);
         // The engine calls it once.
         let mut fill = |place: &mut [u8]| {
@@ -276,8 +325,8 @@ impl Log {
                 fill(place);
             }
         };
-        let (shared, level) = (&self.shared, self.level());
-        let record = shared.stamped(NewRecord::new(b""));
+        let shared = &self.shared;
+        let record = shared.stamped(record.clone());
         shared.begin(level)?;
         let lsn = shared
             .engine
@@ -490,7 +539,7 @@ impl Log {
     /// and whether a torn tail was cut.
     #[must_use]
     pub fn report(&self) -> &OpenReport {
-        self.shared.engine.report()
+        &self.shared.report
     }
 
     /// The number of the first record.
@@ -557,6 +606,11 @@ impl Log {
     /// What stands behind this handle, and the way to it for others.
     pub(crate) fn parts(&self) -> (&Arc<Shared>, &Arc<Door>) {
         (&self.shared, &self.door)
+    }
+
+    /// The same for who changes it.
+    pub(crate) fn parts_mut(&mut self) -> (&mut Arc<Shared>, &mut Option<Housekeeper>) {
+        (&mut self.shared, &mut self.housekeeper)
     }
 
     /// Ends the subscriptions, and stops the housekeeper.

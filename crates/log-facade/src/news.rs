@@ -5,16 +5,18 @@
 //! so that a record which is published does not wake those who wait for what is
 //! durable. Ringing a bell at which nobody waits costs one relaxed load.
 //!
-//! A log that is closed is news as well: its subscriptions hold on to the door
-//! here and not to the log, and the door is shut when the log is closed.
+//! A log that is closed, or cut, is news as well: its subscriptions hold on to
+//! the door here and not to the log. The door is shut when the log is closed,
+//! and nobody is inside while it is cut.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use log_mmap::Bell;
 
+use crate::cuts::Cuts;
 use crate::shared::Shared;
-use crate::{Level, Watermarks};
+use crate::{Level, Lsn, Watermarks};
 
 /// The bells of a log.
 #[derive(Debug, Default)]
@@ -23,6 +25,9 @@ pub(crate) struct News {
     written: Settled,
     durable: Settled,
     is_closed: AtomicBool,
+    /// Whether somebody waits for all to come out.
+    calls_out: AtomicBool,
+    pub cuts: Cuts,
 }
 
 /// A bell, and the end for which it was rung.
@@ -69,6 +74,25 @@ impl News {
         }
     }
 
+    /// Takes down that the log was cut at `end`.
+    pub(crate) fn tell_cut(&self, end: Lsn) {
+        self.cuts.add(end);
+        // What is told next may be below what was told before.
+        self.written.told_end.store(0, Ordering::Relaxed);
+        self.durable.told_end.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether those who wait inside are to come out.
+    pub(crate) fn wants_all_out(&self) -> bool {
+        // Acquire pairs with the Release in `call_out`.
+        self.calls_out.load(Ordering::Acquire) || self.is_closed()
+    }
+
+    fn call_out(&self, calls: bool) {
+        self.calls_out.store(calls, Ordering::Release);
+        self.ring_all();
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire pairs with the Release in `close`.
         self.is_closed.load(Ordering::Acquire)
@@ -76,6 +100,10 @@ impl News {
 
     fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
+        self.ring_all();
+    }
+
+    fn ring_all(&self) {
         self.published.ring();
         self.written.bell.ring();
         self.durable.bell.ring();
@@ -104,6 +132,28 @@ impl Door {
             is_open: !self.news.is_closed(),
             log: self.log.read().unwrap_or_else(PoisonError::into_inner),
         }
+    }
+
+    /// The cuts of the log behind it, or that was.
+    pub(crate) fn cuts(&self) -> &Cuts {
+        &self.news.cuts
+    }
+
+    /// Sends everyone out, has `work` done with the log to itself, as far as
+    /// this door goes, and lets them in again.
+    pub(crate) fn alone<R>(
+        &self,
+        shared: &mut Arc<Shared>,
+        work: impl FnOnce(&mut Arc<Shared>) -> R,
+    ) -> R {
+        self.news.call_out(true);
+        let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
+        *log = None;
+        let done = work(shared);
+        *log = Some(Arc::clone(shared));
+        drop(log);
+        self.news.call_out(false);
+        done
     }
 
     /// Sends everyone out who is inside, and returns when they are.

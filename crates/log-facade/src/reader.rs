@@ -5,6 +5,7 @@ use std::path::Path;
 
 use log_mmap::Reader;
 
+use crate::cursor::without_cursors;
 use crate::engine;
 use crate::error::OpenError;
 use crate::records::Records;
@@ -37,6 +38,7 @@ use crate::{Lsn, OpenReport, ReadError, Record, SegmentInfo, VerifyReport};
 #[derive(Debug)]
 pub struct LogReader {
     reader: Reader,
+    report: OpenReport,
 }
 
 impl LogReader {
@@ -51,13 +53,14 @@ impl LogReader {
         let directory = directory.as_ref();
         let _span = tracing::info_span!("read log", path = %directory.display()).entered();
         let reader = Reader::open(directory)?;
-        Ok(Self { reader })
+        let report = without_cursors(reader.report());
+        Ok(Self { reader, report })
     }
 
     /// What opening found.
     #[must_use]
     pub fn report(&self) -> &OpenReport {
-        self.reader.report()
+        &self.report
     }
 
     /// Whether somebody has the log open for writing now.

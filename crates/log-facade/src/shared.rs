@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Alarm, Clock, nanos};
-use crate::cursor::Cursors;
+use crate::cursor::{Cursors, without_cursors};
 use crate::engine::{self, Engine, MemStorage};
 use crate::error::{AppendError, CommitError, HousekeepingCause, Task};
 use crate::floor::Floor;
@@ -16,11 +16,13 @@ use crate::news::News;
 use crate::policy::Policies;
 use crate::retention;
 use crate::stats::LogStats;
-use crate::{Level, Lsn, NewRecord, Timestamp};
+use crate::{Level, Lsn, NewRecord, OpenReport, Timestamp};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub engine: Box<dyn Engine>,
+    /// What opening found.
+    pub report: OpenReport,
     pub policies: Policies,
     /// What records must have reached to be shown.
     pub read_level: Level,
@@ -59,6 +61,7 @@ impl Shared {
             sealed_seen: AtomicU64::new(engine.sealed_count()),
             full_at: AtomicU64::new(0),
             cursors: Arc::new(Cursors::open(storage)),
+            report: without_cursors(engine.report()),
             engine,
             policies,
             read_level,
@@ -284,6 +287,13 @@ impl Shared {
         if let Err(error) = self.engine.index_sealed() {
             tracing::warn!(%error, "a sealed segment was not indexed");
         }
+    }
+
+    /// Takes down that the engine has discarded the records from `end` on.
+    pub(crate) fn note_cut(&mut self, end: Lsn) {
+        self.sealed_seen = AtomicU64::new(self.engine.sealed_count());
+        self.full_at = AtomicU64::new(0);
+        self.news.tell_cut(end);
     }
 
     /// Takes down what could not be done in the background.

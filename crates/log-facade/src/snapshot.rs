@@ -13,10 +13,12 @@ use crate::{Level, Lsn, ReadError, Record, Timestamp};
 ///
 /// Shows the same records for as long as it is held, whatever is appended
 /// behind it. It pins them: retention of this log drops nothing that a snapshot
-/// shows, so a snapshot that is kept keeps the disk from being freed
-/// ([`LogStats::lowest_pin`](crate::LogStats::lowest_pin) says so). Nothing
-/// else of the log is held up. It shows what had reached a level when it was
-/// taken; below *durable* a crash may still undo what it shows.
+/// shows, compaction takes nothing out of it (unless it was under way when the
+/// snapshot was taken), and the log cannot be truncated meanwhile. So a snapshot
+/// that is kept keeps the disk from being freed
+/// ([`LogStats::lowest_pin`](crate::LogStats::lowest_pin) says so). Nothing else
+/// of the log is held up. It shows what had reached a level when it was taken;
+/// below *durable* a crash may still undo what it shows.
 ///
 /// Cheap to take and to clone. All methods may be called by any number of
 /// threads. It outlives its [`Log`](crate::Log); the directory stays locked

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use log_facade::{
-    CursorError, Level, Log, LogOptions, Lsn, NextError, PinBound, ReadError, StartAt,
+    CursorError, Level, Log, LogOptions, LogReader, Lsn, NextError, PinBound, ReadError, StartAt,
     SubscribeError,
 };
 use log_wal::storage::sim::{Chance, Failure, Fault, Operation, SimError, SimStorage};
@@ -124,6 +124,24 @@ fn a_damaged_cursor_is_refused_by_name_and_left_as_it_is() {
     assert_eq!(log.iter().count(), 3, "the log does not need it");
     assert!(log.remove_cursor("billing").unwrap());
     assert_eq!(log.cursor("billing").unwrap().position(), Lsn(0));
+}
+
+/// Nor is one that a crash left half-made.
+#[test]
+fn a_cursors_file_is_not_somebody_elses() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = small().open(directory.path()).unwrap();
+    fill(&log, 3);
+    log.cursor("billing").unwrap();
+    log.close().unwrap();
+    for name in ["half-made.cursor.new", "note.txt", ".cursor", "ä.cursor"] {
+        fs::write(directory.path().join(name), b"x").unwrap();
+    }
+    let strange = [".cursor", "note.txt", "ä.cursor"];
+    let reader = LogReader::open(directory.path()).unwrap();
+    assert_eq!(reader.report().ignored_files, strange);
+    let log = small().open(directory.path()).unwrap();
+    assert_eq!(log.report().ignored_files, strange);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::{Subject, fill, numbers, open, open_with, options, payload};
+use super::{RECORD_BYTES_MAX, Subject, fill, numbers, open, payload};
 use crate::{AppendError, Lsn};
 
 /// `INV-C1`
@@ -81,19 +81,20 @@ pub fn a_number_that_was_given_up_is_passed_over(subject: &dyn Subject) {
 
 /// Nothing of it is left.
 pub fn a_record_that_is_too_long_is_refused_and_changes_nothing(subject: &dyn Subject) {
-    let log = open_with(subject, options().record_bytes_max(400));
+    const TOO_LONG: usize = RECORD_BYTES_MAX + RECORD_BYTES_MAX / 2;
+    let log = open(subject);
     fill(&log, 1);
-    let refused = log.append(&[0; 500]);
+    let refused = log.append(&[0; TOO_LONG]);
     assert!(
         matches!(refused, Err(AppendError::TooLong { .. })),
         "{refused:?}"
     );
-    let refused = log.append_batch(&[b"short", &[0; 500]]);
+    let refused = log.append_batch(&[b"short", &[0; TOO_LONG]]);
     assert!(
         matches!(refused, Err(AppendError::TooLong { .. })),
         "{refused:?}"
     );
-    let refused = log.append_in_place(500, |_| panic!("not to be filled"));
+    let refused = log.append_in_place(TOO_LONG, |_| panic!("not to be filled"));
     assert!(
         matches!(refused, Err(AppendError::TooLong { .. })),
         "{refused:?}"

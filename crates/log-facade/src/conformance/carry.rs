@@ -40,6 +40,37 @@ pub fn a_record_comes_back_with_all_that_it_carries(subject: &dyn Subject) {
     );
 }
 
+/// Behind a payload of its own, if it has one.
+pub fn a_record_written_in_place_carries_as_much(subject: &dyn Subject) {
+    let log = open(subject);
+    let full = NewRecord::new(b"front, ")
+        .timestamp(Timestamp(17))
+        .key(b"key")
+        .header("one", b"1")
+        .schema_version(300)
+        .batch_count(12);
+    let fill = |place: &mut [u8]| place.copy_from_slice(b"behind");
+    let lsn = log.append_record_in_place(&full, 6, fill);
+    assert_eq!(lsn.expect("appended"), Lsn(0));
+    let lsn = log.append_record_in_place_to(log.keeps(), &NewRecord::new(b"").key(b"k"), 6, fill);
+    assert_eq!(lsn.expect("appended"), Lsn(1));
+    assert_eq!(super::reached(&log, log.keeps()), Lsn(2), "INV-F1");
+    log.rotate().expect("rotated");
+    let records: Vec<Record> = log.iter().map(|it| it.expect("readable")).collect();
+    assert_eq!(records[0].payload(), b"front, behind");
+    assert_eq!(records[0].timestamp(), Some(Timestamp(17)));
+    assert_eq!(records[0].key(), Some(&b"key"[..]));
+    assert_eq!(
+        records[0].headers().collect::<Vec<_>>(),
+        [("one", &b"1"[..])]
+    );
+    let version_and_count = (records[0].schema_version(), records[0].batch_count());
+    assert_eq!(version_and_count, (300, 12));
+    assert_eq!(records[1].payload(), b"behind");
+    assert_eq!(records[1].key(), Some(&b"k"[..]));
+    assert!(records[1].timestamp().is_some(), "by the log's clock");
+}
+
 /// Each kind of append; one that it has stays.
 pub fn a_record_without_a_time_gets_the_clocks(subject: &dyn Subject) {
     let clock = ManualClock::new();

@@ -2,7 +2,9 @@
 //!
 //! A rule is a function that takes a [`Subject`], which opens logs on the
 //! engine in question, and panics where the rule is broken.
-//! [`conformance_tests!`](crate::conformance_tests) makes a test of each:
+//! [`conformance_tests!`](crate::conformance_tests) makes a test of each, so an
+//! engine of yours is checked by this much, in a test of your crate, with the
+//! feature `conformance` in your `dev-dependencies`:
 //!
 //! ```
 //! use log_facade::conformance::Subject;
@@ -21,13 +23,25 @@
 //!
 //! log_facade::conformance_tests!(InMemory);
 //! ```
+//!
+//! Each rule gets a subject of its own, with an empty log, and opens it in turn
+//! with options of its choice. What they say of segments and records reaches
+//! only our engines: make yours with segments of about [`SEGMENT_BYTES`], that
+//! take records of up to [`RECORD_BYTES_MAX`]. What an engine may leave out
+//! ([`Engine`](crate::engine::Engine) has a default for it) it is not asked
+//! for, but it must refuse that always, and change nothing.
+//!
+//! The rules are about one process that nobody kills. What an engine keeps over
+//! a crash it must show by other means.
 
 pub mod append;
 pub mod carry;
+pub mod compact;
 pub mod level;
 pub mod read;
 pub mod reopen;
 pub mod retain;
+pub mod truncate;
 
 use crate::{Level, Log, LogOptions, Lsn, OpenError, ReadError, Record};
 
@@ -80,6 +94,7 @@ macro_rules! conformance_tests {
             ],
             carry: [
                 a_record_comes_back_with_all_that_it_carries,
+                a_record_written_in_place_carries_as_much,
                 a_record_without_a_time_gets_the_clocks,
                 a_log_may_leave_records_without_a_time,
                 records_are_found_by_time,
@@ -91,6 +106,24 @@ macro_rules! conformance_tests {
                 a_reader_in_front_is_told_where_the_log_begins,
                 a_held_record_outlives_its_segment,
                 a_snapshot_keeps_what_it_shows,
+            ],
+            truncate: [
+                numbers_go_on_where_the_log_was_cut,
+                what_was_cut_is_not_read_again,
+                an_end_that_the_log_does_not_have_is_refused,
+                what_was_cut_stays_gone,
+                a_held_record_outlives_a_cut,
+                a_snapshot_forbids_a_cut,
+                a_subscription_is_told_what_of_it_was_cut,
+                a_subscription_that_waits_goes_on_behind_a_cut,
+                a_cursor_behind_a_cut_is_set_back_to_it,
+            ],
+            compact: [
+                of_each_key_the_newest_stays,
+                the_newest_of_a_key_goes_if_it_is_not_to_stay,
+                compaction_goes_no_further_than_a_pin,
+                a_subscription_passes_over_what_was_compacted,
+                what_was_compacted_stays_so,
             ],
             reopen: [
                 a_log_is_opened_again_as_it_was,
@@ -108,11 +141,17 @@ macro_rules! conformance_tests {
     };
 }
 
-/// The smallest segments that there are, so that a few records fill one.
-const SEGMENT_BYTES: u64 = 16 << 10;
+/// How long segments are, about: the smallest of ours, so that a few records
+/// fill one.
+pub const SEGMENT_BYTES: u64 = 16 << 10;
+
+/// How long a record may be; one that is half as long again is refused.
+pub const RECORD_BYTES_MAX: usize = 1000;
 
 fn options() -> LogOptions {
-    Log::options().segment_bytes(SEGMENT_BYTES)
+    Log::options()
+        .segment_bytes(SEGMENT_BYTES)
+        .record_bytes_max(RECORD_BYTES_MAX)
 }
 
 fn open(subject: &dyn Subject) -> Log {

@@ -52,6 +52,17 @@ pub enum CursorError {
         next_lsn: Lsn,
     },
 
+    /// The log was [truncated](crate::Log::truncate_after) since this handle
+    /// was made, so record `lsn` need not be the one that its consumer has seen.
+    /// Nothing happened; ask for the cursor again, and begin where it stands.
+    #[error("record {lsn} was confirmed, and those from {first} on were discarded meanwhile")]
+    Discarded {
+        /// Which was confirmed.
+        lsn: Lsn,
+        /// The first record that was discarded.
+        first: Lsn,
+    },
+
     /// The log could not be made durable as far as was confirmed. The cursor
     /// does not move before it.
     #[error(transparent)]

@@ -54,6 +54,14 @@ pub(super) fn name_of(name: &str) -> String {
     format!("{name}{SUFFIX}")
 }
 
+/// Whether a file of this name is a cursor's, finished or not.
+pub(super) fn is_cursors(file_name: &str) -> bool {
+    let name = file_name
+        .strip_suffix(SUFFIX)
+        .or_else(|| file_name.strip_suffix(NEW_SUFFIX));
+    name.is_some_and(|name| check_name(name).is_ok())
+}
+
 /// The names of all cursors, ascending.
 pub(super) fn list(storage: &dyn Storage) -> Result<Vec<String>, CursorError> {
     let found = storage.list().map_err(|source| CursorError::Io {

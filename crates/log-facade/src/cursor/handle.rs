@@ -40,7 +40,9 @@ use crate::{Level, Lsn, SegmentInfo};
 ///
 /// All methods may be called by any number of threads; clones, and what
 /// [`Log::cursor`](crate::Log::cursor) gives for the same name, are the same
-/// cursor. It does not keep the log open.
+/// cursor. It does not keep the log open. If the log is
+/// [truncated](crate::Log::truncate_after) in front of where it stands, it is
+/// set back to there.
 ///
 /// On a log [in memory](crate::LogOptions::open_in_memory) a cursor is gone
 /// with the log.
@@ -49,6 +51,8 @@ pub struct Cursor {
     cursors: Arc<Cursors>,
     door: Arc<Door>,
     name: Arc<str>,
+    /// How many cuts of the log there had been when it was asked for.
+    cuts_seen: u64,
 }
 
 impl Cursor {
@@ -68,6 +72,7 @@ impl Cursor {
             cursors: Arc::clone(&shared.cursors),
             door: Arc::clone(door),
             name: name.into(),
+            cuts_seen: shared.news.cuts.count(),
         })
     }
 
@@ -102,6 +107,10 @@ impl Cursor {
         let next_lsn = shared.engine.next_lsn();
         if lsn >= next_lsn {
             return Err(CursorError::NotThere { lsn, next_lsn });
+        }
+        let cut = shared.news.cuts.lowest_since(self.cuts_seen);
+        if let Some((_, first)) = cut.filter(|(_, first)| lsn >= *first) {
+            return Err(CursorError::Discarded { lsn, first });
         }
         let position = Lsn(lsn.0.saturating_add(1));
         if shared.engine.keeps() > Level::Published {

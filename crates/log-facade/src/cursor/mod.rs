@@ -15,15 +15,23 @@ mod handle;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::Storage;
-use crate::{Lsn, SegmentInfo};
+use crate::{Lsn, OpenReport, SegmentInfo};
 
 pub use error::CursorError;
 pub use handle::{Cursor, PinBound};
 
 use file::Saved;
+
+/// The layers beneath know no cursors, and count their files as somebody else's.
+pub(crate) fn without_cursors(report: &OpenReport) -> OpenReport {
+    let mut report = report.clone();
+    report.ignored_files.retain(|name| !file::is_cursors(name));
+    report
+}
 
 /// The cursors of a log.
 #[derive(Debug)]
@@ -105,6 +113,38 @@ impl Cursors {
         if saved != before {
             self.write(&mut writing, name, saved)?;
             self.known().insert(name.to_owned(), saved);
+        }
+        Ok(())
+    }
+
+    /// Sets those back to the start of `cut` that stand behind it, and in it,
+    /// durably: the records there are about to be discarded. One that is
+    /// damaged stays so.
+    pub(crate) fn set_back(&self, cut: RangeInclusive<Lsn>) -> Result<(), CursorError> {
+        let end = *cut.start();
+        let mut writing = self.writing();
+        for name in self.list()? {
+            let found = match self.get(&name) {
+                Some(known) => Ok(Some(known)),
+                None => file::read(self.storage.as_ref(), &name),
+            };
+            let saved = match found {
+                Ok(Some(saved)) if saved.position > end && cut.contains(&saved.position) => saved,
+                Ok(_) => continue,
+                Err(error @ CursorError::Damaged { .. }) => {
+                    tracing::warn!(name, %error, "a cursor is not set back");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let back = Saved {
+                position: end,
+                ..saved
+            };
+            self.write(&mut writing, &name, back)?;
+            if let Some(known) = self.known().get_mut(&name) {
+                *known = back;
+            }
         }
         Ok(())
     }

@@ -27,14 +27,15 @@ pub use records::Records;
 pub use store::StoreEngine;
 
 // In these words an engine says what it could not do.
-pub use log_mmap::{AppendError, CommitError, OpenError, ReadError};
+pub use log_mmap::{AppendError, CommitError, CompactError, OpenError, ReadError, TruncateError};
 // In these it waits for the disk without a thread.
 pub use log_mmap::{Append, Commit, Committer};
 // What a log without mapping can lie in.
 pub use log_mmap::{MemStorage, Storage};
 
 use crate::{
-    Level, Lsn, NewRecord, OpenReport, Record, SegmentInfo, Slice, Stats, Timestamp, Watermarks,
+    CompactReport, Level, Lsn, NewRecord, OpenReport, Record, SegmentInfo, Slice, Stats, Timestamp,
+    Watermarks,
 };
 
 /// What a [`Log`](crate::Log) stands on.
@@ -172,6 +173,17 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// See [`CommitError`]; what was dropped before stays dropped.
     fn drop_before(&self, lsn: Lsn) -> Result<usize, CommitError>;
 
+    /// How it takes superseded records out of sealed segments; `None` if it
+    /// cannot.
+    fn compaction(&self) -> Option<&dyn Compact> {
+        None
+    }
+
+    /// How it discards records from its end; `None` if it cannot.
+    fn truncation(&mut self) -> Option<&mut dyn Truncate> {
+        None
+    }
+
     /// Does ahead of the first reader what reading a sealed segment needs.
     /// Returns for how many segments.
     ///
@@ -203,4 +215,34 @@ pub trait Engine: Debug + Send + Sync + 'static {
     ///
     /// See [`CommitError`]; it is closed all the same.
     fn close(self: Box<Self>) -> Result<(), CommitError>;
+}
+
+/// An engine that can be compacted by key.
+pub trait Compact {
+    /// Compacts the sealed segments of which all records lie below `lsn`: of
+    /// those with one key the newest stays, if `keep` says so of it, and numbers
+    /// do not change. Records without a key stay, and those that are held stay
+    /// valid. Retention may go on beside it.
+    ///
+    /// # Errors
+    ///
+    /// See [`CompactError`]; calling again goes on.
+    fn compact_before(
+        &self,
+        lsn: Lsn,
+        keep: &mut dyn FnMut(&Record) -> bool,
+    ) -> Result<CompactReport, CompactError>;
+}
+
+/// An engine that can discard records from its end.
+pub trait Truncate {
+    /// Discards every record from `end` on, atomically and for good: `end`,
+    /// which it has or ends at, is the number that the next record will have.
+    /// Records that are held stay valid; futures and committers that were made
+    /// before end with [`CommitError::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// See [`TruncateError`].
+    fn truncate_after(&mut self, end: Lsn) -> Result<(), TruncateError>;
 }

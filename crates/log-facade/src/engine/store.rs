@@ -9,11 +9,12 @@ use std::time::Duration;
 use log_mmap::{Codec, FileStorage, Payload, Store, StoreOptions};
 
 use super::{
-    Append, AppendError, Commit, CommitError, Committer, EncodedRecord, Engine, MemStorage,
-    OpenError, ReadError, Records, Storage,
+    Append, AppendError, Commit, CommitError, Committer, Compact, CompactError, EncodedRecord,
+    Engine, MemStorage, OpenError, ReadError, Records, Storage, Truncate, TruncateError,
 };
 use crate::{
-    Level, Lsn, NewRecord, OpenReport, Record, SegmentInfo, Slice, Stats, Timestamp, Watermarks,
+    CompactReport, Level, Lsn, NewRecord, OpenReport, Record, SegmentInfo, Slice, Stats, Timestamp,
+    Watermarks,
 };
 
 /// A log in segments: in files, mapped or not, or in memory.
@@ -169,6 +170,14 @@ impl Engine for StoreEngine {
         self.store.drop_before(lsn)
     }
 
+    fn compaction(&self) -> Option<&dyn Compact> {
+        Some(self)
+    }
+
+    fn truncation(&mut self) -> Option<&mut dyn Truncate> {
+        Some(self)
+    }
+
     fn index_sealed(&self) -> Result<usize, ReadError> {
         self.store.index_sealed()
     }
@@ -191,6 +200,22 @@ impl Engine for StoreEngine {
             Level::Published => Ok(()),
             _ => self.store.close(),
         }
+    }
+}
+
+impl Compact for StoreEngine {
+    fn compact_before(
+        &self,
+        lsn: Lsn,
+        keep: &mut dyn FnMut(&Record) -> bool,
+    ) -> Result<CompactReport, CompactError> {
+        self.store.compact_before(lsn, keep)
+    }
+}
+
+impl Truncate for StoreEngine {
+    fn truncate_after(&mut self, end: Lsn) -> Result<(), TruncateError> {
+        self.store.truncate_after(end)
     }
 }
 

@@ -43,6 +43,7 @@ impl Housekeeper {
             return Ok(None);
         };
         let stop = Arc::new(AtomicBool::new(false));
+        alarm.begin();
         // Here, so that a clock knows of it when this returns.
         shared.clock.attach(&alarm);
         shared.health.is_running.store(true, Ordering::Relaxed);

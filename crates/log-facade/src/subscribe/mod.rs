@@ -12,6 +12,7 @@
 mod options;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 #[cfg(feature = "tokio")]
 use std::task::{Context, Poll, ready};
@@ -46,6 +47,10 @@ const AHEAD_BYTES: usize = 1 << 20;
 /// has not delivered is in the log when it is opened again, see
 /// [`next_lsn`](Self::next_lsn).
 ///
+/// If the log is [truncated](crate::Log::truncate_after) in front of records
+/// that were delivered, it says so with [`NextError::Discarded`], and goes on
+/// where the log was cut. As an iterator it ends there, until that was said.
+///
 /// As an iterator it blocks until there is a record, and ends when the log is
 /// closed. Any error but [`ReadError::Truncated`] is the last item: it is about
 /// the record with number [`next_lsn`](Self::next_lsn), behind which another
@@ -76,6 +81,13 @@ pub struct Subscription {
     next: Lsn,
     /// Taken, and not delivered yet.
     ahead: VecDeque<Record>,
+    /// The record that was asked for by its number, until one is taken: waited
+    /// for, whatever becomes of those before it.
+    asked: Option<Lsn>,
+    /// How many cuts of the log are accounted for in these.
+    cuts_seen: u64,
+    /// What was discarded after it was delivered, and not said yet.
+    discarded: Option<Range<Lsn>>,
     has_failed: bool,
 }
 
@@ -87,6 +99,18 @@ pub enum NextError {
     /// nothing more to come; open the log and subscribe again.
     #[error("the log was closed, or reading it failed before")]
     Ended,
+
+    /// The log was [truncated](crate::Log::truncate_after): records that this
+    /// subscription has delivered, or has passed over, are no longer part of it.
+    /// Take back what followed from them, and call again: it goes on at `first`,
+    /// where other records get the same numbers.
+    #[error("the records from {first} to {next} were discarded after they were delivered")]
+    Discarded {
+        /// The first record that was discarded.
+        first: Lsn,
+        /// One past the last record that was delivered or passed over.
+        next: Lsn,
+    },
 
     /// [`ReadError::Truncated`]: call again, it goes on behind the gap. Any
     /// other: the record at [`Subscription::next_lsn`] cannot be read, and this
@@ -124,6 +148,10 @@ impl Subscription {
         options: SubscribeOptions,
     ) -> Result<Self, SubscribeError> {
         let level = options.level_in(shared)?;
+        let asked = match start {
+            StartAt::Lsn(lsn) => Some(lsn),
+            _ => None,
+        };
         let next = start.resolve(shared, door, level)?;
         Ok(Self {
             door: Arc::clone(door),
@@ -131,6 +159,9 @@ impl Subscription {
             level,
             next,
             ahead: VecDeque::new(),
+            asked,
+            cuts_seen: shared.news.cuts.count(),
+            discarded: None,
             has_failed: false,
         })
     }
@@ -196,8 +227,14 @@ impl Subscription {
         let Some(shared) = inside.log() else {
             return true;
         };
-        let has_news = || shared.news.is_closed() || shared.reached(self.level) > self.next;
+        let has_news = || self.has_news(shared);
         shared.news.bell(self.level).wait_until(timeout, has_news)
+    }
+
+    /// Whether there is a reason to look at the log, or to come out of it.
+    fn has_news(&self, shared: &Shared) -> bool {
+        let news = &shared.news;
+        shared.reached(self.level) > self.next || news.wants_all_out() || self.has_cuts()
     }
 
     /// Whether there are records to be had that have not been taken; if not,
@@ -209,7 +246,7 @@ impl Subscription {
             return Poll::Ready(Found::Closed);
         };
         let news = &shared.news;
-        let has_news = || news.is_closed() || shared.reached(self.level) > self.next;
+        let has_news = || self.has_news(shared);
         ready!(news.bell(self.level).poll_until(context, has_news));
         Poll::Ready(match (news.is_closed(), shared.engine.is_hot(self.next)) {
             (true, _) => Found::Closed,
@@ -218,14 +255,18 @@ impl Subscription {
         })
     }
 
-    /// Whether records were taken that are not delivered.
+    /// Whether records were taken that are not delivered, and can be.
     #[cfg(feature = "tokio")]
     pub(crate) fn has_ahead(&self) -> bool {
-        !self.ahead.is_empty()
+        !self.ahead.is_empty() && !self.has_cuts()
     }
 
     /// The next of the records that were taken that is wanted.
     pub(crate) fn deliver(&mut self) -> Option<Record> {
+        if self.has_cuts() {
+            // Some of them may be gone.
+            return None;
+        }
         loop {
             let record = self.ahead.pop_front()?;
             if self.options.wants(&record) {
@@ -240,6 +281,11 @@ impl Subscription {
             return Err(NextError::Ended);
         }
         let inside = self.door.enter();
+        // From here on the log is not cut.
+        if self.has_cuts() {
+            drop(inside);
+            return self.heed_cuts();
+        }
         let Some(shared) = inside.log() else {
             return Ok(Taken::Closed);
         };
@@ -274,6 +320,39 @@ impl Subscription {
         }
         Ok(Taken::Some)
     }
+
+    /// Whether the log was cut, and that is not accounted for, or not said.
+    #[inline]
+    fn has_cuts(&self) -> bool {
+        self.door.cuts().count() != self.cuts_seen || self.discarded.is_some()
+    }
+
+    /// Lets go of what was discarded since it was taken, and says so if some of
+    /// it was delivered.
+    #[cold]
+    fn heed_cuts(&mut self) -> Result<Taken, NextError> {
+        if let Some((count, first)) = self.door.cuts().lowest_since(self.cuts_seen) {
+            self.cuts_seen = count;
+            let position = self.next_lsn();
+            let is_untouched = self.asked == Some(position);
+            self.ahead.retain(|record| record.lsn() < first);
+            if is_untouched {
+                self.next = self.next.min(first.max(position));
+            } else {
+                self.next = self.next.min(first);
+                let told = self.discarded.take().unwrap_or(position..position);
+                let lost = first.min(told.start)..told.end;
+                self.discarded = Some(lost).filter(|lost| !lost.is_empty());
+            }
+        }
+        match self.discarded.take() {
+            Some(Range { start, end }) => Err(NextError::Discarded {
+                first: start,
+                next: end,
+            }),
+            None => Ok(Taken::Some),
+        }
+    }
 }
 
 impl Iterator for Subscription {
@@ -284,6 +363,10 @@ impl Iterator for Subscription {
         match self.next_until(None) {
             Ok(record) => record.map(Ok),
             Err(NextError::Read(error)) => Some(Err(error)),
+            Err(NextError::Discarded { first, next }) => {
+                self.discarded = Some(first..next);
+                None
+            }
             Err(NextError::Ended) => None,
         }
     }

@@ -13,11 +13,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::{AppendError, CommitError, OpenError};
+use crate::error::{AppendError, CommitError, CompactError, OpenError};
 use crate::housekeeper::CommitterThread;
 use crate::{
-    Cursor, CursorError, Level, Log, LogOptions, Lsn, NewRecord, ReadError, Record, StartAt,
-    SubscribeError, SubscribeOptions,
+    CompactReport, Cursor, CursorError, Level, Log, LogOptions, Lsn, NewRecord, ReadError, Record,
+    StartAt, SubscribeError, SubscribeOptions,
 };
 
 pub use stream::SubscriptionStream;
@@ -36,7 +36,7 @@ pub use stream::SubscriptionStream;
 /// | verb | dropped before it is done |
 /// |---|---|
 /// | `append*` of one record | not appended, if it was waiting for room in memory; otherwise it is in the log, and whether it has reached the level is not known |
-/// | `append_batch*`, `rotate`, `drop_before`, `confirm` | is done all the same, in the background; all or nothing |
+/// | `append_batch*`, `rotate`, `drop_before`, `compact_before`, `confirm` | is done all the same, in the background; all or nothing |
 /// | `flush`, `sync`, `read` | nothing; others that wait are not held up |
 /// | the next item of a [`SubscriptionStream`] | nothing is lost: the stream delivers it when it is polled again |
 ///
@@ -269,6 +269,35 @@ impl AsyncLog {
     /// See [`CommitError`].
     pub async fn drop_before(&self, lsn: Lsn) -> Result<usize, CommitError> {
         self.with(move |log| log.drop_before(lsn)).await
+    }
+
+    /// As [`Log::compact_before`].
+    ///
+    /// # Errors
+    ///
+    /// See [`CompactError`].
+    pub async fn compact_before(
+        &self,
+        lsn: Lsn,
+        keep: impl FnMut(&Record) -> bool + Send + 'static,
+    ) -> Result<CompactReport, CompactError> {
+        self.with(move |log| log.compact_before(lsn, keep)).await
+    }
+
+    /// The log itself, with the thread that works for tasks stopped: for what
+    /// needs it alone, as [`Log::truncate_after`] does.
+    ///
+    /// # Errors
+    ///
+    /// This, if other clones of it are held, or work for one is still going on
+    /// in the background.
+    pub async fn into_log(self) -> Result<Log, Self> {
+        let inner = Arc::try_unwrap(self.inner).map_err(|inner| Self { inner })?;
+        let stop = move || {
+            drop(inner.committer);
+            inner.log
+        };
+        Ok(in_a_thread(stop).await)
     }
 
     /// As [`Log::close`]. If there are other clones, everything is made

@@ -19,7 +19,8 @@ use crate::{Lsn, ReadError, Record};
 /// nobody, and costs no more memory. Records that are no longer in memory are
 /// read in tokio's threads for that, so it must be polled within a runtime.
 ///
-/// Ends when the log is closed. Any error but [`ReadError::Truncated`] is the
+/// Ends when the log is closed, or was [truncated](crate::Log::truncate_after)
+/// in front of records that it has delivered. Any error but [`ReadError::Truncated`] is the
 /// last item.
 #[must_use = "streams do nothing unless polled"]
 pub struct SubscriptionStream {
@@ -99,7 +100,9 @@ impl Stream for SubscriptionStream {
             };
             match taken {
                 Ok(Taken::Some | Taken::None) => {}
-                Ok(Taken::Closed) | Err(NextError::Ended) => *state = State::Over,
+                Ok(Taken::Closed) | Err(NextError::Ended | NextError::Discarded { .. }) => {
+                    *state = State::Over;
+                }
                 Err(NextError::Read(error)) => return Poll::Ready(Some(Err(error))),
             }
         }

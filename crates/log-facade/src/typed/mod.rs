@@ -16,7 +16,9 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::{Level, Log, Lsn, NewRecord, Record, StartAt, SubscribeError, SubscribeOptions};
+use crate::{
+    Level, Log, Lsn, NewRecord, Record, StartAt, SubscribeError, SubscribeOptions, TruncateError,
+};
 
 pub use codec::{BoxError, Migrated, ValueCodec};
 pub use error::{TypedAppendError, TypedNextError, TypedReadError};
@@ -199,6 +201,18 @@ impl<T, C: ValueCodec<T>> TypedLog<T, C> {
             subscription,
             Arc::clone(&self.codec),
         ))
+    }
+
+    /// Discards every value from `end` on, as [`Log::truncate_after`] does.
+    /// Blocks as it does.
+    ///
+    /// # Errors
+    ///
+    /// [`TruncateError::InUse`] while a clone of this, or of the [`Arc`] that it
+    /// was made of, is held; else as for [`Log::truncate_after`].
+    pub fn truncate_after(&mut self, end: Lsn) -> Result<(), TruncateError> {
+        let log = Arc::get_mut(&mut self.log).ok_or(TruncateError::InUse)?;
+        log.truncate_after(end)
     }
 
     /// The value of a record that was read from the log beneath, for example

@@ -1,5 +1,7 @@
 //! Every rule, on every engine, on every storage.
 
+mod bare;
+
 use std::sync::Arc;
 
 use log_facade::conformance::Subject;
@@ -7,6 +9,8 @@ use log_facade::{Log, LogOptions, OpenError};
 use log_wal::MemStorage;
 use log_wal::storage::sim::SimStorage;
 use tempfile::TempDir;
+
+use bare::Bare;
 
 /// A directory, with a way to open it.
 struct Directory {
@@ -55,6 +59,19 @@ impl Subject for On<MemStorage> {
     }
 }
 
+/// An engine that leaves out what it may.
+struct OfSomebody;
+
+impl Subject for OfSomebody {
+    fn open(&self, options: LogOptions) -> Result<Log, OpenError> {
+        options.open_engine(Box::new(Bare::new()?))
+    }
+
+    fn survives_closing(&self) -> bool {
+        false
+    }
+}
+
 mod mapped {
     log_facade::conformance_tests!(super::Directory::new(|options| options));
 }
@@ -79,4 +96,8 @@ mod wal_on_files_in_memory {
 
 mod wal_on_a_simulated_disk {
     log_facade::conformance_tests!(super::On(super::SimStorage::new(1)));
+}
+
+mod of_somebody {
+    log_facade::conformance_tests!(super::OfSomebody);
 }

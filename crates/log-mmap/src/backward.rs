@@ -8,7 +8,8 @@
 use log_wal::{Lsn, ReadError};
 
 use crate::envelope::Record;
-use crate::records::{Records, Source};
+use crate::records::Records;
+use crate::source::Source;
 
 /// How many records a first stretch has, and how many the longest.
 const STRETCH_MIN: u64 = 16;

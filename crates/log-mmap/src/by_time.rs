@@ -7,10 +7,10 @@
 
 use log_wal::{Lsn, ReadError};
 
-use crate::catalog::Catalog;
 use crate::envelope::Timestamp;
 use crate::index::Steps;
-use crate::records::{Records, Source};
+use crate::records::Records;
+use crate::source::Source;
 use crate::sync::{Mutex, lock};
 
 /// Of so many records that have no index, one is noted.
@@ -19,10 +19,9 @@ const RECORDS_A_STEP: u64 = 256;
 /// The number of the first record whose timestamp is at or after `moment`.
 pub(crate) fn at_or_after(
     source: &dyn Source,
-    catalog: &Catalog,
-    recent: &Recent,
     moment: Timestamp,
 ) -> Result<Option<Lsn>, ReadError> {
+    let catalog = source.catalog();
     let sealed_end = catalog.end();
     let mut from = Lsn::ZERO;
     while let Some(segment) = catalog.first_reaching(moment, from) {
@@ -34,7 +33,7 @@ pub(crate) fn at_or_after(
             found => return found,
         }
     }
-    recent.at_or_after(source, sealed_end, moment)
+    source.recent().at_or_after(source, sealed_end, moment)
 }
 
 /// How far time has come in the records that have no index yet.
@@ -115,7 +114,7 @@ fn each(
     mut goes_on: impl FnMut(Lsn, Option<Timestamp>) -> bool,
 ) -> Result<(), ReadError> {
     let mut records = Records::new(source, start, end);
-    while let Some(record) = records.next() {
+    while let Some(record) = records.next_ref() {
         match record {
             Ok(record) if goes_on(record.lsn(), record.timestamp()) => {}
             Ok(_) => break,

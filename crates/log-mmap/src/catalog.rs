@@ -1,11 +1,8 @@
 //! Which sealed segments there are, and which of them are mapped, for lookups
 //! by lsn.
 //!
-//! A version of the catalog never changes, and readers look at the current one
-//! without a lock. It has two lists, both in order: every segment, each base
-//! the end of the one before (`INV-M4`), and those that are mapped. A lookup is
-//! a binary search in the second, and if that fails in the first, with a
-//! segment to map.
+//! A [`Version`] of the catalog never changes, and readers look at the current
+//! one without a lock. If it does not have the segment mapped, they map it.
 //!
 //! Segments are mapped when they are first read. The number of mappings is
 //! bounded: the one that was mapped first goes, and comes back when it is
@@ -15,11 +12,12 @@ use std::sync::Arc;
 
 use log_wal::{Lsn, ReadError, SealedSegment, Wal};
 
-use crate::current::Current;
+use crate::current::{Current, Watch};
 use crate::directory::Directory;
 use crate::envelope::{Record, Timestamp};
 use crate::leftovers;
 use crate::segment::{IndexPolicy, Mapped, Segment};
+use crate::version::{Found, Version};
 use crate::walk::Walk;
 
 /// How many segments are mapped at most. One in 64 of the mappings that Linux
@@ -57,25 +55,6 @@ pub(crate) struct Catalog {
     follows: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Version {
-    directory: Directory,
-    /// The count of sealed segments that `directory` was made from.
-    count: u64,
-    /// In the order of their records.
-    mapped: Vec<Seat>,
-    /// How many mappings there have been.
-    turns: u64,
-}
-
-/// The place of a mapping.
-#[derive(Clone, Debug)]
-struct Seat {
-    mapped: Arc<Mapped>,
-    /// Who came first, goes first.
-    turn: u64,
-}
-
 impl Catalog {
     /// A catalog of the sealed segments of a log that begins at `first`.
     pub(crate) fn new(first: Lsn, log: &impl Sealed, policy: IndexPolicy) -> Self {
@@ -89,12 +68,7 @@ impl Catalog {
     /// `first`.
     pub(crate) fn without_segments(first: Lsn, policy: IndexPolicy) -> Self {
         Self {
-            current: Current::new(Version {
-                directory: Directory::empty_at(first),
-                count: 0,
-                mapped: Vec::new(),
-                turns: 0,
-            }),
+            current: Current::new(Version::empty_at(first)),
             mapped_max: MAPPED_MAX,
             policy,
             follows: false,
@@ -177,33 +151,38 @@ impl Catalog {
         Some(walk.map_or_else(|| self.walk_by_a_new_index(&mapped, lsn), Ok))
     }
 
-    /// Record `lsn`, or `None` for a number that was given up; `None` if it is
-    /// in no segment.
-    #[expect(clippy::option_option, reason = "not here, or known to be none")]
-    pub(crate) fn record(&self, lsn: Lsn) -> Option<Option<Result<Record, ReadError>>> {
-        let mapped = match self.find(lsn)? {
-            Ok(mapped) => mapped,
-            Err(error) => return Some(Some(Err(error))),
-        };
-        Some(match mapped.record(lsn) {
-            Some(record) => record,
-            None => self.record_by_a_new_index(&mapped, lsn),
-        })
+    /// Record `lsn`, if it is in a segment; and if it is not there, although its
+    /// number is, none.
+    ///
+    /// Looks it up while the version cannot go away, which is cheaper than to
+    /// take hold of the mapping.
+    #[inline]
+    pub(crate) fn record(&self, lsn: Lsn) -> Option<Result<Option<Record>, ReadError>> {
+        let found = self.current.look(|version| {
+            let mapped = version.mapped(lsn)?;
+            mapped.record_to_keep(lsn)
+        });
+        found.or_else(|| self.record_by_another_way(lsn))
     }
 
+    /// The same if its segment is not mapped, or the index does not lead there.
     #[cold]
-    fn record_by_a_new_index(
-        &self,
-        mapped: &Mapped,
-        lsn: Lsn,
-    ) -> Option<Result<Record, ReadError>> {
-        match self.walk_by_a_new_index(mapped, lsn) {
-            // It may be a number without a record.
-            Ok(mut walk) => walk
-                .step()
-                .filter(|record| !matches!(record, Ok(record) if record.lsn() != lsn)),
-            Err(error) => Some(Err(error)),
-        }
+    fn record_by_another_way(&self, lsn: Lsn) -> Option<Result<Option<Record>, ReadError>> {
+        let mapped = match self.find(lsn)? {
+            Ok(mapped) => mapped,
+            Err(error) => return Some(Err(error)),
+        };
+        let found = mapped.record_to_keep(lsn);
+        Some(found.unwrap_or_else(|| {
+            let rebuilt = self.reindexed(&mapped, lsn)?;
+            let found = rebuilt.record_to_keep(lsn);
+            found.unwrap_or_else(|| Err(rebuilt.damage_before(lsn)))
+        }))
+    }
+
+    /// The versions that there will be, for a reader that looks often.
+    pub(crate) fn watch(&self) -> Watch<Version> {
+        self.current.watch()
     }
 
     /// The first segment that ends behind record `from` and may have a record
@@ -235,10 +214,16 @@ impl Catalog {
 
     #[cold]
     fn walk_by_a_new_index(&self, mapped: &Mapped, lsn: Lsn) -> Result<Walk, ReadError> {
-        let rebuilt = mapped.reindexed(lsn, self.policy)?;
-        self.seat(&rebuilt);
+        let rebuilt = self.reindexed(mapped, lsn)?;
         let walk = rebuilt.walk_from(lsn);
         walk.ok_or_else(|| rebuilt.damage_before(lsn))
+    }
+
+    #[cold]
+    fn reindexed(&self, mapped: &Mapped, lsn: Lsn) -> Result<Arc<Mapped>, ReadError> {
+        let rebuilt = mapped.reindexed(lsn, self.policy)?;
+        self.seat(&rebuilt);
+        Ok(rebuilt)
     }
 
     /// The mapping of the segment that has record `lsn`, made if necessary.
@@ -304,7 +289,7 @@ impl Catalog {
     /// How many segments are mapped.
     #[cfg(test)]
     pub(crate) fn mapped_count(&self) -> usize {
-        self.current.look(|version| version.mapped.len())
+        self.current.look(|version| version.mapped_count())
     }
 }
 
@@ -316,85 +301,6 @@ fn joined(directory: Option<Directory>) -> Option<Directory> {
         debug_assert!(false, "INV-M4");
     }
     directory
-}
-
-enum Found {
-    Mapped(Arc<Mapped>),
-    Unmapped(Arc<Segment>),
-}
-
-impl Version {
-    #[inline]
-    fn find(&self, lsn: Lsn) -> Option<Found> {
-        let at = self.mapped.partition_point(|seat| seat.end() <= lsn);
-        if let Some(seat) = self.mapped.get(at)
-            && seat.base() <= lsn
-        {
-            return Some(Found::Mapped(Arc::clone(&seat.mapped)));
-        }
-        let segment = self.directory.find(lsn)?;
-        Some(Found::Unmapped(Arc::clone(segment)))
-    }
-
-    /// The version with these segments. Those that are not among them lose
-    /// their mapping.
-    fn with(&self, directory: Directory, count: u64) -> Self {
-        let mut mapped = self.mapped.clone();
-        mapped.retain(|seat| directory.has(seat.mapped.segment()));
-        Self {
-            directory,
-            count,
-            mapped,
-            turns: self.turns,
-        }
-    }
-
-    /// The version that has this mapping too, and at most `mapped_max`. `None`
-    /// if it has it, or has its segment no more.
-    fn seating(&self, mapped: &Arc<Mapped>, mapped_max: usize) -> Option<Self> {
-        let segment = mapped.segment();
-        if !self.directory.has(segment) {
-            return None;
-        }
-        let mut next = self.clone();
-        let seat = Seat {
-            mapped: Arc::clone(mapped),
-            turn: self.turns,
-        };
-        match self.seat_of(segment) {
-            Ok(at) if Arc::ptr_eq(&self.mapped[at].mapped, mapped) => return None,
-            Ok(at) => next.mapped[at] = seat,
-            Err(at) => next.mapped.insert(at, seat),
-        }
-        next.turns += 1;
-        while next.mapped.len() > mapped_max
-            && let Some(oldest) = next.oldest()
-        {
-            next.mapped.remove(oldest);
-        }
-        Some(next)
-    }
-
-    fn seat_of(&self, segment: &Segment) -> Result<usize, usize> {
-        let id = |seat: &Seat| seat.mapped.segment().id();
-        self.mapped.binary_search_by_key(&segment.id(), id)
-    }
-
-    fn oldest(&self) -> Option<usize> {
-        let turns = self.mapped.iter().enumerate();
-        let oldest = turns.min_by_key(|(_, seat)| seat.turn)?;
-        Some(oldest.0)
-    }
-}
-
-impl Seat {
-    fn base(&self) -> Lsn {
-        self.mapped.segment().base()
-    }
-
-    fn end(&self) -> Lsn {
-        self.mapped.segment().end()
-    }
 }
 
 #[cfg(all(test, not(log_loom)))]

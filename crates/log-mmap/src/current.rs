@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use log_wal::Lsn;
-use log_wal::atomic_log::{AtomicLog, Writer};
+use log_wal::atomic_log::{AtomicLog, Snapshot, Writer};
 
 use crate::sync::{Mutex, lock};
 
@@ -35,12 +35,15 @@ impl<T: Send + Sync> Current<T> {
     /// long: it cannot go away meanwhile.
     #[inline]
     pub(crate) fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(newest(&self.versions.snapshot()))
+    }
+
+    /// The current version, and those that there will be, for a reader that
+    /// looks often.
+    pub(crate) fn watch(&self) -> Watch<T> {
         let versions = self.versions.snapshot();
-        let newest = Lsn(versions.end().0.saturating_sub(1));
-        let Some(version) = versions.get(newest) else {
-            unreachable!("there is a version from the beginning, and retention keeps one")
-        };
-        look(version)
+        let newest = Arc::clone(newest(&versions));
+        Watch { versions, newest }
     }
 
     /// Makes another version of the current one, alone; or not, for `None`.
@@ -51,6 +54,40 @@ impl<T: Send + Sync> Current<T> {
             append(&mut writer, version);
         }
         result
+    }
+}
+
+#[inline]
+fn newest<T>(versions: &Snapshot<Arc<T>>) -> &Arc<T> {
+    let newest = Lsn(versions.end().0.saturating_sub(1));
+    let Some(version) = versions.get(newest) else {
+        unreachable!("there is a version from the beginning, and retention keeps one")
+    };
+    version
+}
+
+/// The versions of something, one after the other: as long as there is no other
+/// one, a look touches nothing that others write to.
+pub(crate) struct Watch<T> {
+    versions: Snapshot<Arc<T>>,
+    newest: Arc<T>,
+}
+
+impl<T> Watch<T> {
+    /// The current version. It stays until the next look.
+    #[inline]
+    pub(crate) fn newest(&mut self) -> &T {
+        if self.versions.refresh().gained > 0 {
+            self.renew();
+        }
+        &self.newest
+    }
+
+    #[cold]
+    fn renew(&mut self) {
+        // Another snapshot: one that was refreshed keeps what it showed before.
+        self.versions = self.versions.log().snapshot();
+        self.newest = Arc::clone(newest(&self.versions));
     }
 }
 
@@ -65,6 +102,12 @@ fn append<T>(writer: &mut Writer<Arc<T>>, version: T) {
 impl<T: fmt::Debug + Send + Sync> fmt::Debug for Current<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.look(|version| version.fmt(f))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Watch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.newest.fmt(f)
     }
 }
 
@@ -84,6 +127,22 @@ mod tests {
         });
         assert_eq!(Arc::strong_count(&held), 1, "gone at once");
         assert!(current.look(Option::is_none));
+    }
+
+    #[test]
+    fn who_watches_sees_every_change_and_keeps_no_version_but_the_last() {
+        let held = Arc::new(());
+        let current = Current::new(Some(Arc::clone(&held)));
+        let mut watch = current.watch();
+        assert!(watch.newest().is_some());
+        current.change(|_| (Some(None), ()));
+        assert_eq!(Arc::strong_count(&held), 2, "as of the last look");
+        assert!(watch.newest().is_none());
+        assert_eq!(Arc::strong_count(&held), 1);
+        current.change(|_| (Some(Some(Arc::clone(&held))), ()));
+        current.change(|_| (Some(None), ()));
+        assert!(watch.newest().is_none());
+        assert_eq!(Arc::strong_count(&held), 1, "never looked at");
     }
 
     #[test]

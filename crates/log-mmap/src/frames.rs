@@ -6,11 +6,13 @@
 //!
 //! Knows bytes and frames; refuses to know files, indexes and the catalog.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use log_wal::format::{FIRST_POSITION, Frame, FrameFault, FrameKey};
 use log_wal::{Lsn, ReadError};
 
-use crate::envelope::Record;
+use crate::envelope::{Record, RecordRef};
 
 /// Frames begin at multiples of this many bytes.
 pub(crate) const FRAME_ALIGN_BYTES: u64 = 8;
@@ -137,12 +139,33 @@ impl Frames {
         None
     }
 
-    /// The record in a frame of this segment, shared: it keeps the mapping.
+    /// The record in a frame of this segment, lent.
     #[inline]
-    pub(crate) fn record(&self, lsn: Lsn, frame: &Frame<'_>) -> Result<Record, ReadError> {
+    pub(crate) fn record<'a>(frame: &Frame<'a>) -> Result<RecordRef<'a>, ReadError> {
         let codec = frame.codec();
-        let bytes = self.bytes.slice_ref(frame.payload);
-        Record::from_parts(lsn, codec, bytes).map_err(|fault| fault.of_record(lsn, codec))
+        Record::from_parts(frame.lsn, codec, frame.payload)
+            .map_err(|fault| fault.of_record(frame.lsn, codec))
+    }
+
+    /// Which bytes of this segment a record of it lies in.
+    #[inline]
+    pub(crate) fn range_of(&self, record: &RecordRef<'_>) -> Record<Range<usize>> {
+        let bytes = record.bytes();
+        let start = bytes.as_ptr().addr() - self.bytes.as_ptr().addr();
+        record.in_bytes(start..start + bytes.len())
+    }
+
+    /// The record in these bytes of this segment, lent.
+    #[inline]
+    pub(crate) fn lend(&self, record: &Record<Range<usize>>) -> RecordRef<'_> {
+        let bytes = self.bytes.get(record.bytes().clone());
+        record.in_bytes(bytes.unwrap_or_default())
+    }
+
+    /// A record of this segment, shared: it keeps the mapping.
+    #[inline]
+    pub(crate) fn share(&self, record: &RecordRef<'_>) -> Record {
+        record.in_bytes(self.bytes.slice_ref(record.bytes()))
     }
 }
 
@@ -209,8 +232,8 @@ mod tests {
                 FrameKind::Record,
                 "not the mark that carries its number"
             );
-            let record = frames.record(lsn, &frame).unwrap();
-            assert_eq!(record.payload(), *payload);
+            let record = frames.share(&Frames::record(&frame).unwrap());
+            assert_eq!((record.lsn(), record.payload()), (lsn, *payload));
         }
         assert_eq!(frames.skip_to(frames.first(), Lsn(104)), None, "the end");
     }

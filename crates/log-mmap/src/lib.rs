@@ -21,7 +21,7 @@
 //! A record may carry a [`Timestamp`], a key, headers and more in front of its
 //! payload ([`NewRecord`]); what is not given takes no space. Records are read
 //! by number, by time ([`Store::lsn_at_or_after`]), in order, backwards, and
-//! in slices.
+//! in slices; to keep, or lent ([`Store::lookup`], [`Records::next_ref`]).
 //!
 //! This crate refuses to know when and why to drop segments, what time it is,
 //! and has no threads of its own (`INV-F4`).
@@ -60,10 +60,13 @@ mod envelope;
 mod backward;
 mod by_time;
 mod follow;
+mod lookup;
 mod reader;
 mod records;
 mod salvage;
+mod source;
 mod verify;
+mod way;
 
 mod hand_over;
 
@@ -77,12 +80,14 @@ mod map;
 mod mapped_storage;
 mod segment;
 mod sync;
+mod version;
 mod walk;
 
 pub use compact::CompactReport;
-pub use envelope::{EnvelopeFault, Headers, NewRecord, Record, Timestamp};
+pub use envelope::{EnvelopeFault, Headers, NewRecord, Record, RecordRef, Timestamp};
 pub use follow::{FollowError, Follower};
 pub use index::IndexFault;
+pub use lookup::Lookup;
 pub use mapped_storage::MappedStorage;
 pub use options::StoreOptions;
 pub use reader::Reader;

@@ -11,10 +11,13 @@ use crate::by_time::{self, Recent};
 use crate::catalog::{Catalog, Sealed};
 use crate::envelope::{Record, Timestamp};
 use crate::follow::Follower;
+use crate::lookup::Lookup;
 use crate::options::INDEX_INTERVAL_BYTES_DEFAULT;
-use crate::records::{Records, Slice, Source, Way};
+use crate::records::{Records, Slice};
 use crate::segment::IndexPolicy;
+use crate::source::{self, Source};
 use crate::verify::VerifyReport;
+use crate::way::Way;
 
 /// A record log, open for reading only.
 ///
@@ -47,6 +50,7 @@ pub struct Reader {
     directory: PathBuf,
     wal: WalReader,
     catalog: Catalog,
+    recent: Recent,
 }
 
 impl Reader {
@@ -69,6 +73,7 @@ impl Reader {
             directory,
             wal,
             catalog,
+            recent: Recent::default(),
         })
     }
 
@@ -110,15 +115,13 @@ impl Reader {
     /// [`ReadError::Truncated`] in front of the first record, and see
     /// [`ReadError`].
     pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
-        match self.catalog.record(lsn) {
-            Some(record) => record
-                .transpose()
-                .map_err(|error| self.or_dropped(lsn, error)),
-            None => {
-                let behind = Lsn(lsn.0.saturating_add(1));
-                self.range(lsn..behind).next().transpose()
-            }
-        }
+        source::read(self, lsn)
+    }
+
+    /// Looks up many records by number, see [`Lookup`].
+    #[must_use]
+    pub fn lookup(&self) -> Lookup<'_> {
+        Lookup::new(self)
     }
 
     /// The records from `lsn` on, at most `limit`, see
@@ -136,14 +139,13 @@ impl Reader {
     }
 
     /// The number of the first record whose timestamp is at or after `moment`,
-    /// see [`Store::lsn_at_or_after`](crate::Store::lsn_at_or_after). Looks at
-    /// all of the newest segment each time.
+    /// see [`Store::lsn_at_or_after`](crate::Store::lsn_at_or_after).
     ///
     /// # Errors
     ///
     /// See [`ReadError`]: what is damaged may be the record that was asked for.
     pub fn lsn_at_or_after(&self, moment: Timestamp) -> Result<Option<Lsn>, ReadError> {
-        by_time::at_or_after(self, &self.catalog, &Recent::default(), moment)
+        by_time::at_or_after(self, moment)
     }
 
     /// Reads from the first record of the log.
@@ -173,18 +175,6 @@ impl Reader {
     /// See [`Follower::open`].
     pub fn follow(&self, lsn: Lsn) -> Result<Follower, OpenError> {
         Follower::open(&self.directory, lsn)
-    }
-
-    /// What to say of a record whose file is not there: that the writer has
-    /// dropped it, if so.
-    #[cold]
-    fn or_dropped(&self, lsn: Lsn, error: ReadError) -> ReadError {
-        match &error {
-            ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                self.wal.read(lsn).err().unwrap_or(error)
-            }
-            _ => error,
-        }
     }
 
     /// Checks every frame of every segment, and holds every index file against
@@ -223,9 +213,28 @@ impl Source for Reader {
     fn locate(&self, lsn: Lsn) -> Result<Way, ReadError> {
         match self.catalog.walk_from(lsn) {
             Some(walk) => walk
-                .map(Way::Cold)
-                .map_err(|error| self.or_dropped(lsn, error)),
-            None => Ok(Way::Live(self.wal.iter_from(lsn))),
+                .map(Way::from)
+                .map_err(|error| self.explained(lsn, error)),
+            None => Ok(self.wal.iter_from(lsn).into()),
+        }
+    }
+
+    fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// That the writer has dropped it, if its file is not there and so it is.
+    #[cold]
+    fn explained(&self, lsn: Lsn, error: ReadError) -> ReadError {
+        match &error {
+            ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                self.wal.read(lsn).err().unwrap_or(error)
+            }
+            _ => error,
         }
     }
 }

@@ -1,32 +1,12 @@
 //! Reading in order, forwards and backwards, across mapped segments and what is
 //! still in memory.
 
-use log_wal::{Iter, Lsn, ReadError};
+use log_wal::{Lsn, ReadError};
 
 use crate::backward::Backward;
-use crate::envelope::Record;
-use crate::walk::Walk;
-
-/// Where records can be looked up.
-pub(crate) trait Source: std::fmt::Debug + Send + Sync {
-    /// The number of the first record that there is.
-    fn first(&self) -> Lsn;
-
-    /// One past the last record that can be read now.
-    fn end(&self) -> Lsn;
-
-    /// The way to record `lsn`, which is below [`end`](Self::end).
-    fn locate(&self, lsn: Lsn) -> Result<Way, ReadError>;
-}
-
-/// A way to read on from a record, as far as it leads.
-#[derive(Debug)]
-pub(crate) enum Way {
-    /// Over a mapped segment.
-    Cold(Walk),
-    /// Through the write-ahead log.
-    Live(Iter),
-}
+use crate::envelope::{Record, RecordRef};
+use crate::source::Source;
+use crate::way::Way;
 
 /// Records in order, each once: made by `iter`, `iter_from` and `range` of
 /// [`Store`](crate::Store) and [`Reader`](crate::Reader).
@@ -39,6 +19,8 @@ pub(crate) enum Way {
 /// In front of the first record there is one [`ReadError::Truncated`], and then
 /// it goes on at the first. Any other error is the last item; to go on behind
 /// it, ask for another iterator from there.
+///
+/// [`next_ref`](Self::next_ref) lends the records, which is cheaper.
 ///
 /// It can be read from the back too, `range(..).rev()`: the first call for that
 /// settles where the end is, for both directions. A step back costs little more
@@ -82,48 +64,107 @@ impl<'a> Records<'a> {
         self.next
     }
 
-    /// The next record that there is; `None` at the end.
-    fn advance(&mut self) -> Result<Option<Record>, ReadError> {
+    /// As [`next`](Iterator::next), but the record is only lent, until the next
+    /// call: the way to read many records of which none is kept.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # use log_mmap::{Store, StoreOptions};
+    /// # let store = Store::open(directory.path(), StoreOptions::default())?;
+    /// store.append_batch(&[b"one", b"three"])?;
+    /// let (mut records, mut bytes) = (store.iter(), 0);
+    /// while let Some(record) = records.next_ref() {
+    ///     bytes += record?.payload().len();
+    /// }
+    /// assert_eq!(bytes, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn next_ref(&mut self) -> Option<Result<RecordRef<'_>, ReadError>> {
+        match self.advance()? {
+            Ok(_) => self.way()?.lend().map(Ok),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Goes to the next record, and says its number; `None` at the end.
+    #[inline]
+    fn advance(&mut self) -> Option<Result<Lsn, ReadError>> {
+        if self.next >= self.end {
+            return None;
+        }
+        match self.find_next() {
+            Ok(None) => None,
+            Ok(Some(lsn)) if lsn >= self.end => {
+                self.next = self.end;
+                None
+            }
+            Ok(Some(lsn)) => {
+                self.next = Lsn(lsn.0.saturating_add(1));
+                Some(Ok(lsn))
+            }
+            Err(error) => Some(Err(self.failed(error))),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, error: ReadError) -> ReadError {
+        self.state = State::Failed;
+        match &error {
+            ReadError::Truncated { first, .. } => {
+                self.next = *first;
+                self.state = State::Seeking;
+            }
+            // The one record that it is about.
+            ReadError::Undecodable { lsn, .. } => self.next = *lsn,
+            _ => {}
+        }
+        error
+    }
+
+    /// Goes to the next record that there is; `None` at the end.
+    #[inline]
+    fn find_next(&mut self) -> Result<Option<Lsn>, ReadError> {
         let mut sought = None;
         loop {
             match &mut self.state {
                 State::Failed => return Ok(None),
                 State::Seeking => {}
                 State::On(way) => {
-                    let step = way.step();
+                    let step = way.advance();
                     if !matches!(step, Some(Ok(_))) {
                         self.next = self.next.max(way.next_lsn());
                     }
-                    if let Some(record) = step {
-                        return record.map(Some);
+                    if let Some(found) = step {
+                        return found.map(Some);
                     }
                 }
             }
-            let is_at_end = self.next >= self.end.min(self.source.end());
-            // There are only numbers without a record if a way that was just
-            // found leads nowhere.
-            if is_at_end || sought == Some(self.next) {
+            if !self.seek(&mut sought)? {
                 return Ok(None);
             }
-            self.state = State::On(self.source.locate(self.next)?);
-            sought = Some(self.next);
-        }
-    }
-}
-
-impl Way {
-    fn step(&mut self) -> Option<Result<Record, ReadError>> {
-        match self {
-            Self::Cold(walk) => walk.step(),
-            Self::Live(iter) => Some(iter.next()?.and_then(Record::try_from)),
         }
     }
 
-    /// The number of the next record, as far as this way has come.
-    fn next_lsn(&self) -> Lsn {
-        match self {
-            Self::Cold(walk) => walk.next_lsn(),
-            Self::Live(iter) => iter.next_lsn(),
+    /// Finds the way to the next record, which is not `sought` for the first
+    /// time if it was. Whether there is one.
+    #[cold]
+    fn seek(&mut self, sought: &mut Option<Lsn>) -> Result<bool, ReadError> {
+        let is_at_end = self.next >= self.end.min(self.source.end());
+        // There are only numbers without a record if a way that was just found
+        // leads nowhere.
+        if is_at_end || *sought == Some(self.next) {
+            return Ok(false);
+        }
+        self.state = State::On(self.source.locate(self.next)?);
+        *sought = Some(self.next);
+        Ok(true)
+    }
+
+    fn way(&mut self) -> Option<&mut Way> {
+        match &mut self.state {
+            State::On(way) => Some(way),
+            State::Seeking | State::Failed => None,
         }
     }
 }
@@ -131,33 +172,11 @@ impl Way {
 impl Iterator for Records<'_> {
     type Item = Result<Record, ReadError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.end {
-            return None;
-        }
-        match self.advance() {
-            Ok(None) => None,
-            Ok(Some(record)) if record.lsn() >= self.end => {
-                self.next = self.end;
-                None
-            }
-            Ok(Some(record)) => {
-                self.next = Lsn(record.lsn().0.saturating_add(1));
-                Some(Ok(record))
-            }
-            Err(error) => {
-                self.state = State::Failed;
-                match &error {
-                    ReadError::Truncated { first, .. } => {
-                        self.next = *first;
-                        self.state = State::Seeking;
-                    }
-                    // The one record that it is about.
-                    ReadError::Undecodable { lsn, .. } => self.next = *lsn,
-                    _ => {}
-                }
-                Some(Err(error))
-            }
+        match self.advance()? {
+            Ok(_) => self.way()?.take().map(Ok),
+            Err(error) => Some(Err(error)),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use log_wal::format::{Frame, FrameKind, SegmentName};
 use log_wal::{Damage, Lsn, ReadError, SealedSegment};
 
-use crate::envelope::{Record, Timestamp};
+use crate::envelope::{Record, RecordRef, Timestamp};
 use crate::frames::{Frames, Place};
 use crate::index::{self, Index, IndexFault, Times, timestamp_of};
 use crate::map::{MapError, map_sealed};
@@ -244,14 +244,22 @@ impl Mapped {
         Some(Walk::new(Arc::clone(self), place))
     }
 
-    /// Record `lsn`, which is in this segment, or `None` for a number that was
-    /// given up; `None` if the index does not lead there.
+    /// Record `lsn`, which is in this segment; without a record if its number
+    /// was given up, and `None` if the index does not lead there.
     #[inline]
-    #[expect(clippy::option_option, reason = "not found, or found to be none")]
-    pub(crate) fn record(&self, lsn: Lsn) -> Option<Option<Result<Record, ReadError>>> {
+    pub(crate) fn record(&self, lsn: Lsn) -> Option<Result<Option<RecordRef<'_>>, ReadError>> {
         let (_, frame) = self.find(lsn)?;
-        let is_record = frame.kind == FrameKind::Record;
-        Some(is_record.then(|| self.frames.record(lsn, &frame)))
+        Some(match frame.kind {
+            FrameKind::Record => Frames::record(&frame).map(Some),
+            _ => Ok(None),
+        })
+    }
+
+    /// The same, shared: the record keeps the mapping.
+    #[inline]
+    pub(crate) fn record_to_keep(&self, lsn: Lsn) -> Option<Result<Option<Record>, ReadError>> {
+        let found = self.record(lsn)?;
+        Some(found.map(|record| record.map(|record| self.frames.share(&record))))
     }
 
     /// The same mapping with an index that was built and not loaded, for when
@@ -291,7 +299,8 @@ impl Mapped {
     }
 
     /// The frame of record `lsn`, and where it lies; it has passed its
-    /// checksum.
+    /// checksum, which covers salt, position and number: so it is that record,
+    /// whatever led here. What is passed on the way is not checked.
     #[inline]
     fn find(&self, lsn: Lsn) -> Option<(Place, Frame<'_>)> {
         // Where it lies if all of the interval are as long as one another, as

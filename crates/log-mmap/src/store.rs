@@ -19,10 +19,13 @@ use crate::catalog::Catalog;
 use crate::envelope::{NewRecord, Record, Timestamp};
 use crate::hand_over::{self, Whereabouts};
 use crate::leftovers;
+use crate::lookup::Lookup;
 use crate::mapped_storage::MappedStorage;
 use crate::options::StoreOptions;
-use crate::records::{Records, Slice, Source, Way};
+use crate::records::{Records, Slice};
 use crate::segment::IndexPolicy;
+use crate::source::{self, Source};
+use crate::way::Way;
 
 /// A record log, open for writing, whose sealed segments are mapped.
 ///
@@ -400,13 +403,13 @@ impl Store {
     /// [`ReadError::Truncated`] in front of the first record, and see
     /// [`ReadError`].
     pub fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
-        match self.catalog.record(lsn) {
-            Some(record) => record.transpose(),
-            None => {
-                let behind = Lsn(lsn.0.saturating_add(1));
-                self.range(lsn..behind).next().transpose()
-            }
-        }
+        source::read(self, lsn)
+    }
+
+    /// Looks up many records by number, see [`Lookup`].
+    #[must_use]
+    pub fn lookup(&self) -> Lookup<'_> {
+        Lookup::new(self)
     }
 
     /// The records from `lsn` on, at most `limit`, and where to read on. Ends
@@ -453,7 +456,7 @@ impl Store {
     /// See [`ReadError`]: what is damaged may be the record that was asked for.
     pub fn lsn_at_or_after(&self, moment: Timestamp) -> Result<Option<Lsn>, ReadError> {
         self.catalog.refresh(&self.wal);
-        by_time::at_or_after(self, &self.catalog, &self.recent, moment)
+        by_time::at_or_after(self, moment)
     }
 
     /// Reads from the first record of the log.
@@ -542,10 +545,23 @@ impl Source for Store {
     fn locate(&self, lsn: Lsn) -> Result<Way, ReadError> {
         let look = |catalog: &Catalog| catalog.walk_from(lsn);
         match hand_over::find(&self.catalog, &self.wal, look, lsn) {
-            Whereabouts::Cold(walk) => walk.map(Way::Cold),
-            Whereabouts::Hot(iter) => Ok(Way::Live(iter)),
+            Whereabouts::Cold(walk) => walk.map(Way::from),
+            Whereabouts::Hot(iter) => Ok(iter.into()),
             // It says what the first record is.
-            Whereabouts::Gone => Ok(Way::Live(self.wal.iter_from(lsn))),
+            Whereabouts::Gone => Ok(self.wal.iter_from(lsn).into()),
         }
+    }
+
+    fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// As it is: the catalog goes by what this writer drops.
+    fn explained(&self, _lsn: Lsn, error: ReadError) -> ReadError {
+        error
     }
 }

@@ -19,6 +19,8 @@ mod held_records;
 mod index_damage;
 #[path = "store/kills.rs"]
 mod kills;
+#[path = "store/lent.rs"]
+mod lent;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/reader.rs"]

@@ -40,7 +40,7 @@ use std::fmt;
 
 pub use fault::EnvelopeFault;
 pub use new_record::NewRecord;
-pub use record::{Headers, Record};
+pub use record::{Headers, Record, RecordRef};
 
 pub(crate) use parts::timestamp;
 

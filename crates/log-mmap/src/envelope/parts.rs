@@ -3,105 +3,121 @@
 //! Believes no length before it is held against the bytes that there are, and
 //! allocates nothing.
 
-use std::ops::Range;
-
 use log_wal::Codec;
 
 use super::fields::Fields;
 use super::{EnvelopeFault, Timestamp, varint};
 
-/// Where the fields of one record lie.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What one record carries, and where its payload begins. The fields between
+/// are found again when somebody asks for them, which few do: a record is
+/// moved more often than it is looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parts {
-    pub(super) fields: Fields,
-    pub(super) schema_version: u32,
-    pub(super) batch_count: u32,
-    key: Place,
-    headers: Place,
-    /// Where the payload begins, which goes to the end.
+    fields: Fields,
+    /// It goes to the end. A record is shorter than 2^28 bytes.
     payload: u32,
 }
 
-/// A stretch of a record, which is shorter than 2^28 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
-    start: u32,
-    end: u32,
-}
-
-impl Place {
-    fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-}
-
 impl Parts {
-    /// Finds the fields that `codec` names.
+    /// Checks the fields that `codec` names.
     #[inline]
     pub(super) fn find(codec: Codec, bytes: &[u8]) -> Result<Self, EnvelopeFault> {
         let fields = Fields::from_codec(codec).ok_or(EnvelopeFault::UnknownFields)?;
-        let mut parts = Self {
-            fields,
-            batch_count: 1,
-            ..Self::default()
-        };
+        let mut payload = 0;
         if fields.has(Fields::TIMESTAMP) {
             if bytes.len() < size_of::<u64>() {
                 return Err(EnvelopeFault::Cut);
             }
-            parts.payload = size_of::<u64>() as u32;
+            payload = size_of::<u64>() as u32;
         }
         // Most records have no more.
         if fields.with(Fields::TIMESTAMP, true) != Fields::TIMESTAMP {
-            parts.find_rest(bytes)?;
+            payload = check_rest(fields, bytes, payload)?;
         }
-        Ok(parts)
-    }
-
-    fn find_rest(&mut self, bytes: &[u8]) -> Result<(), EnvelopeFault> {
-        // No record of a log is longer.
-        if u32::try_from(bytes.len()).is_err() {
-            return Err(EnvelopeFault::Cut);
-        }
-        let mut walk = Walk {
-            bytes,
-            at: self.payload as usize,
-        };
-        if self.fields.has(Fields::SCHEMA_VERSION) {
-            self.schema_version = walk.number_but(0)?;
-        }
-        if self.fields.has(Fields::BATCH_COUNT) {
-            self.batch_count = walk.number_but(1)?;
-        }
-        if self.fields.has(Fields::KEY) {
-            self.key = walk.framed()?;
-        }
-        if self.fields.has(Fields::HEADERS) {
-            self.headers = walk.headers()?;
-        }
-        self.payload = walk.at as u32;
-        Ok(())
+        Ok(Self { fields, payload })
     }
 
     #[inline]
-    pub(super) fn timestamp(&self, bytes: &[u8]) -> Option<Timestamp> {
+    pub(super) fn timestamp(self, bytes: &[u8]) -> Option<Timestamp> {
         timestamp(self.fields.to_codec(), bytes)
     }
 
-    pub(super) fn key<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        let is_there = self.fields.has(Fields::KEY);
-        is_there.then(|| bytes.get(self.key.range()).unwrap_or_default())
+    pub(super) fn schema_version(self, bytes: &[u8]) -> u32 {
+        let version = self.field(Fields::SCHEMA_VERSION, bytes);
+        version.map_or(0, |mut walk| walk.number().unwrap_or(0))
+    }
+
+    pub(super) fn batch_count(self, bytes: &[u8]) -> u32 {
+        let count = self.field(Fields::BATCH_COUNT, bytes);
+        count.map_or(1, |mut walk| walk.number().unwrap_or(1))
+    }
+
+    pub(super) fn key(self, bytes: &[u8]) -> Option<&[u8]> {
+        self.field(Fields::KEY, bytes)?.framed().ok()
     }
 
     /// The headers, without their count.
-    pub(super) fn headers<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        bytes.get(self.headers.range()).unwrap_or_default()
+    pub(super) fn headers(self, bytes: &[u8]) -> &[u8] {
+        let envelope = bytes.get(..self.payload as usize).unwrap_or_default();
+        let headers = self.field(Fields::HEADERS, envelope);
+        headers.map_or(&[], |mut walk| {
+            _ = walk.number();
+            walk.rest()
+        })
     }
 
     #[inline]
-    pub(super) fn payload<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+    pub(super) fn payload(self, bytes: &[u8]) -> &[u8] {
         bytes.get(self.payload as usize..).unwrap_or_default()
     }
+
+    /// A walk that stands at the given field; `None` if it is not there.
+    fn field(self, wanted: Fields, bytes: &[u8]) -> Option<Walk<'_>> {
+        if !self.fields.has(wanted) {
+            return None;
+        }
+        let at = match self.fields.has(Fields::TIMESTAMP) {
+            true => size_of::<u64>(),
+            false => 0,
+        };
+        let mut walk = Walk { bytes, at };
+        for field in [Fields::SCHEMA_VERSION, Fields::BATCH_COUNT, Fields::KEY] {
+            if field == wanted {
+                break;
+            }
+            if self.fields.has(field) {
+                match field {
+                    Fields::KEY => _ = walk.framed().ok()?,
+                    _ => _ = walk.number().ok()?,
+                }
+            }
+        }
+        Some(walk)
+    }
+}
+
+/// Checks what lies behind the timestamp, from `start` on. Returns where the
+/// payload begins.
+fn check_rest(fields: Fields, bytes: &[u8], start: u32) -> Result<u32, EnvelopeFault> {
+    // No record of a log is longer.
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(EnvelopeFault::Cut);
+    }
+    let at = start as usize;
+    let mut walk = Walk { bytes, at };
+    if fields.has(Fields::SCHEMA_VERSION) {
+        walk.number_but(0)?;
+    }
+    if fields.has(Fields::BATCH_COUNT) {
+        walk.number_but(1)?;
+    }
+    if fields.has(Fields::KEY) {
+        walk.framed()?;
+    }
+    if fields.has(Fields::HEADERS) {
+        walk.headers()?;
+    }
+    Ok(walk.at as u32)
 }
 
 /// The timestamp of a record, whatever else it carries; `None` if it has none,
@@ -150,33 +166,24 @@ impl<'a> Walk<'a> {
     }
 
     /// Bytes behind their length.
-    fn framed(&mut self) -> Result<Place, EnvelopeFault> {
+    fn framed(&mut self) -> Result<&'a [u8], EnvelopeFault> {
         let len = self.number()? as usize;
-        if len > self.rest().len() {
-            return Err(EnvelopeFault::Cut);
-        }
-        let start = self.at as u32;
+        let (framed, _) = self
+            .rest()
+            .split_at_checked(len)
+            .ok_or(EnvelopeFault::Cut)?;
         self.at += len;
-        Ok(Place {
-            start,
-            end: self.at as u32,
-        })
+        Ok(framed)
     }
 
-    fn headers(&mut self) -> Result<Place, EnvelopeFault> {
+    fn headers(&mut self) -> Result<(), EnvelopeFault> {
         let count = self.number_but(0)?;
-        let start = self.at as u32;
         // However many are claimed, each takes two bytes at least: this ends.
         for _ in 0..count {
-            let name = self.framed()?;
-            let name = self.bytes.get(name.range()).unwrap_or_default();
-            std::str::from_utf8(name).map_err(|_| EnvelopeFault::Name)?;
+            std::str::from_utf8(self.framed()?).map_err(|_| EnvelopeFault::Name)?;
             self.framed()?;
         }
-        Ok(Place {
-            start,
-            end: self.at as u32,
-        })
+        Ok(())
     }
 }
 

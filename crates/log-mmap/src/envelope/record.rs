@@ -13,16 +13,20 @@ use super::{EnvelopeFault, Timestamp};
 /// Everything is a slice of the memory that the record lies in, the mapping of
 /// its segment or the region that it was built in, which it keeps for as long
 /// as it is held (`INV-M5`). Nothing was copied, and taking it apart allocates
-/// nothing.
-#[derive(Clone)]
-pub struct Record {
+/// nothing. A [`RecordRef`] only borrows that memory.
+#[derive(Clone, Copy)]
+pub struct Record<B = Bytes> {
     lsn: Lsn,
     /// Envelope and payload.
-    bytes: Bytes,
+    bytes: B,
     parts: Parts,
 }
 
-impl Record {
+/// A record where it lies: as a [`Record`] to keep, but borrowed from who read
+/// it, and so cheaper by the counting of who holds the memory.
+pub type RecordRef<'a> = Record<&'a [u8]>;
+
+impl<B: AsRef<[u8]>> Record<B> {
     /// A record of these bytes, as `codec` says that they are to be read: what
     /// [`NewRecord`](super::NewRecord) gives to an engine of somebody's own.
     ///
@@ -30,8 +34,8 @@ impl Record {
     ///
     /// See [`EnvelopeFault`].
     #[inline]
-    pub fn from_parts(lsn: Lsn, codec: Codec, bytes: Bytes) -> Result<Self, EnvelopeFault> {
-        let parts = Parts::find(codec, &bytes)?;
+    pub fn from_parts(lsn: Lsn, codec: Codec, bytes: B) -> Result<Self, EnvelopeFault> {
+        let parts = Parts::find(codec, bytes.as_ref())?;
         Ok(Self { lsn, bytes, parts })
     }
 
@@ -46,9 +50,62 @@ impl Record {
     #[must_use]
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        self.parts.payload(&self.bytes)
+        self.parts.payload(self.bytes.as_ref())
     }
 
+    /// When it happened, if that was said.
+    #[must_use]
+    #[inline]
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        self.parts.timestamp(self.bytes.as_ref())
+    }
+
+    /// What it is about, if that was said.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.parts.key(self.bytes.as_ref())
+    }
+
+    /// Its headers, names and values, in the order in which they were given.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        Headers {
+            rest: self.parts.headers(self.bytes.as_ref()),
+        }
+    }
+
+    /// The version of what its payload is written in; 0 if that was not said.
+    #[must_use]
+    pub fn schema_version(&self) -> u32 {
+        self.parts.schema_version(self.bytes.as_ref())
+    }
+
+    /// How many values its payload holds; 1 if that was not said.
+    #[must_use]
+    pub fn batch_count(&self) -> u32 {
+        self.parts.batch_count(self.bytes.as_ref())
+    }
+}
+
+impl<B> Record<B> {
+    /// The same record, whose bytes are these.
+    #[inline]
+    pub(crate) fn in_bytes<C>(&self, bytes: C) -> Record<C> {
+        Record {
+            lsn: self.lsn,
+            bytes,
+            parts: self.parts,
+        }
+    }
+
+    /// Its bytes, the envelope in front.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &B {
+        &self.bytes
+    }
+}
+
+impl Record {
     /// Its payload, to keep without a copy.
     #[must_use]
     pub fn into_payload(self) -> Bytes {
@@ -58,37 +115,26 @@ impl Record {
         bytes
     }
 
-    /// When it happened, if that was said.
+    /// The same record, lent.
     #[must_use]
     #[inline]
-    pub fn timestamp(&self) -> Option<Timestamp> {
-        self.parts.timestamp(&self.bytes)
+    pub fn lent(&self) -> RecordRef<'_> {
+        self.in_bytes(&self.bytes)
+    }
+}
+
+impl<'a> RecordRef<'a> {
+    /// Its payload, for as long as the record is lent.
+    #[must_use]
+    #[inline]
+    pub fn into_slice(self) -> &'a [u8] {
+        self.parts.payload(self.bytes)
     }
 
-    /// What it is about, if that was said.
+    /// The record, to keep: a copy.
     #[must_use]
-    pub fn key(&self) -> Option<&[u8]> {
-        self.parts.key(&self.bytes)
-    }
-
-    /// Its headers, names and values, in the order in which they were given.
-    #[must_use]
-    pub fn headers(&self) -> Headers<'_> {
-        Headers {
-            rest: self.parts.headers(&self.bytes),
-        }
-    }
-
-    /// The version of what its payload is written in; 0 if that was not said.
-    #[must_use]
-    pub fn schema_version(&self) -> u32 {
-        self.parts.schema_version
-    }
-
-    /// How many values its payload holds; 1 if that was not said.
-    #[must_use]
-    pub fn batch_count(&self) -> u32 {
-        self.parts.batch_count
+    pub fn copied(&self) -> Record {
+        self.in_bytes(Bytes::copy_from_slice(self.bytes))
     }
 }
 
@@ -105,16 +151,18 @@ impl TryFrom<log_wal::Record> for Record {
 }
 
 /// Two records are the same if they have the same number and say the same.
-impl PartialEq for Record {
+impl<B: AsRef<[u8]>> PartialEq for Record<B> {
     fn eq(&self, other: &Self) -> bool {
         // There is one way to write a record.
-        self.lsn == other.lsn && self.parts == other.parts && self.bytes == other.bytes
+        self.lsn == other.lsn
+            && self.parts == other.parts
+            && self.bytes.as_ref() == other.bytes.as_ref()
     }
 }
 
-impl Eq for Record {}
+impl<B: AsRef<[u8]>> Eq for Record<B> {}
 
-impl fmt::Debug for Record {
+impl<B: AsRef<[u8]>> fmt::Debug for Record<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Record");
         shown.field("lsn", &self.lsn);

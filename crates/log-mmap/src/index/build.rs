@@ -1,5 +1,6 @@
 //! Makes both indexes by one pass over their segment, which checks every frame.
 
+use log_wal::Lsn;
 use log_wal::format::{Frame, FrameKind};
 
 use super::steps::Steps;
@@ -55,7 +56,9 @@ pub(crate) fn timestamp_of(frame: &Frame<'_>) -> Option<Timestamp> {
 }
 
 struct Builder {
-    index: Index,
+    base: Lsn,
+    interval_bytes: u32,
+    entries: Vec<Entry>,
     steps: Steps<Place>,
     /// The greatest timestamp so far.
     greatest: Option<Timestamp>,
@@ -67,13 +70,10 @@ struct Builder {
 
 impl Builder {
     fn new(frames: &Frames, interval_bytes: u32) -> Self {
-        let index = Index {
+        Self {
             base: frames.first().lsn,
             interval_bytes,
             entries: Vec::new(),
-        };
-        Self {
-            index,
             steps: Steps::default(),
             greatest: None,
             due_position: 0,
@@ -83,11 +83,10 @@ impl Builder {
     }
 
     fn record(&mut self, place: Place, timestamp: Option<Timestamp>) {
-        let interval_bytes = u64::from(self.index.interval_bytes);
+        let interval_bytes = u64::from(self.interval_bytes);
         if place.position >= self.due_position {
             self.due_position = place.position + interval_bytes;
-            let entry = Entry::new(self.index.base, place);
-            self.index.entries.extend(entry);
+            self.entries.extend(Entry::new(self.base, place));
         }
         if place.position >= self.time_due_position
             && let Some(greatest) = self.greatest
@@ -110,10 +109,10 @@ impl Builder {
         Built {
             is_whole: self.is_whole && is_at_end,
             times: Times {
-                interval_bytes: self.index.interval_bytes,
+                interval_bytes: self.interval_bytes,
                 steps: self.steps,
             },
-            index: self.index,
+            index: Index::new(self.base, self.interval_bytes, self.entries),
         }
     }
 }
@@ -122,7 +121,6 @@ impl Builder {
 mod tests {
     use super::*;
     use crate::frames::made;
-    use log_wal::Lsn;
 
     const BASE: Lsn = Lsn(7);
 

@@ -26,11 +26,7 @@ pub(super) fn decode(bytes: &[u8], sealed: &SealedSegment) -> Result<Index, Inde
     let (interval_bytes, entries) = header::decode(THE_MAGIC, bytes, sealed)?;
     let entries: Vec<_> = entries.iter().map(entry_of).collect();
     check_entries(&entries, sealed)?;
-    Ok(Index {
-        base: sealed.base,
-        interval_bytes,
-        entries,
-    })
+    Ok(Index::new(sealed.base, interval_bytes, entries))
 }
 
 fn bytes_of(entry: &Entry) -> [u8; ENTRY_BYTES] {
@@ -80,11 +76,7 @@ mod tests {
 
     fn index_of(entries: &[(u32, u32)]) -> Index {
         let entry = |&(ahead, units)| Entry { ahead, units };
-        Index {
-            base: sealed().base,
-            interval_bytes: 0x0201,
-            entries: entries.iter().map(entry).collect(),
-        }
+        Index::new(sealed().base, 0x0201, entries.iter().map(entry).collect())
     }
 
     fn index() -> Index {

@@ -78,6 +78,10 @@ pub(crate) struct Index {
     base: Lsn,
     interval_bytes: u32,
     entries: Vec<Entry>,
+    /// Of the entries, those at which the length of records changes, if these
+    /// are few: as the entries are for all records, and small enough to stay in
+    /// the nearest caches.
+    corners: Vec<Entry>,
 }
 
 /// The place of one record, relative to the segment.
@@ -105,14 +109,89 @@ impl Entry {
             lsn: base.checked_add(u64::from(self.ahead))?,
         })
     }
+
+    /// How long each record from here to the entry `next` is, if they are as
+    /// long as one another; `None` if they cannot be.
+    #[inline]
+    fn stride(self, next: &Self) -> Option<u32> {
+        let records = next.ahead.checked_sub(self.ahead)?;
+        let units = next.units.checked_sub(self.units)?;
+        let stride = units.checked_div(records)?;
+        (stride * records == units).then_some(stride)
+    }
+}
+
+/// How many entries are for records up to `ahead` of the base.
+///
+/// Records of similar length make entries that lie evenly, so the search
+/// begins where the entry should be, and widens by powers of two. A plain
+/// binary search reads some sixteen places that no cache holds.
+#[inline]
+fn up_to(entries: &[Entry], ahead: u64) -> usize {
+    let is_below = |at: usize| entries.get(at).is_some_and(|e| u64::from(e.ahead) <= ahead);
+    let Some(last) = entries.last() else {
+        return 0;
+    };
+    let records = u64::from(last.ahead).max(1);
+    let share = ahead.min(records) * (entries.len() as u64 - 1) / records;
+    // The answer lies in `low..=high`; everything before `low` is below.
+    let (mut low, mut high) = (share as usize, entries.len());
+    let mut step = 1;
+    if is_below(low) {
+        while is_below(low + step) {
+            low += step;
+            step *= 2;
+        }
+        high = high.min(low + step);
+    } else {
+        while low > 0 && !is_below(low) {
+            high = low;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+    }
+    let between = &entries[low..high];
+    low + between.partition_point(|entry| u64::from(entry.ahead) <= ahead)
+}
+
+/// Corners are kept if the entries are so many times as many: else they save
+/// no miss of a cache, and cost memory.
+const ENTRIES_A_CORNER: usize = 8;
+
+/// The entries at which records become longer or shorter, the first and the
+/// last; none if those are not few.
+fn corners_of(entries: &[Entry]) -> Vec<Entry> {
+    let corners_max = entries.len() / ENTRIES_A_CORNER;
+    let mut corners = Vec::new();
+    let mut before = None;
+    for (at, entry) in entries.iter().enumerate() {
+        let behind = entries.get(at + 1).and_then(|next| entry.stride(next));
+        if behind.is_none() || behind != before {
+            if corners.len() == corners_max {
+                return Vec::new();
+            }
+            corners.push(*entry);
+        }
+        before = behind;
+    }
+    corners
 }
 
 impl Index {
+    fn new(base: Lsn, interval_bytes: u32, entries: Vec<Entry>) -> Self {
+        Self {
+            base,
+            interval_bytes,
+            corners: corners_of(&entries),
+            entries,
+        }
+    }
+
     /// The nearest place that is known at or in front of record `lsn`.
     #[inline]
     pub(crate) fn floor(&self, lsn: Lsn) -> Option<Place> {
         let ahead = lsn.distance_from(self.base)?;
-        let above = self.entries_up_to(ahead);
+        let above = up_to(&self.entries, ahead);
         self.entries.get(above.checked_sub(1)?)?.place(self.base)
     }
 
@@ -120,61 +199,23 @@ impl Index {
     /// as long as one another; `None` if they cannot be.
     #[inline]
     pub(crate) fn guess(&self, lsn: Lsn) -> Option<Place> {
+        let entries = match self.corners.is_empty() {
+            true => &self.entries,
+            false => &self.corners,
+        };
         let ahead = lsn.distance_from(self.base)?;
-        let above = self.entries_up_to(ahead);
-        let floor = self.entries.get(above.checked_sub(1)?)?;
+        let above = up_to(entries, ahead);
+        let floor = entries.get(above.checked_sub(1)?)?;
         let steps = ahead - u64::from(floor.ahead);
         if steps == 0 {
             return floor.place(self.base);
         }
-        let next = self.entries.get(above)?;
-        let records = next.ahead - floor.ahead;
-        let units = next.units - floor.units;
-        if !units.is_multiple_of(records) {
-            return None;
-        }
-        let units = u64::from(floor.units) + steps * u64::from(units / records);
+        let stride = floor.stride(entries.get(above)?)?;
+        let units = u64::from(floor.units) + steps * u64::from(stride);
         Some(Place {
             position: units * FRAME_ALIGN_BYTES,
             lsn,
         })
-    }
-
-    /// How many entries are for records up to `ahead` of the base.
-    ///
-    /// Records of similar length make entries that lie evenly, so the search
-    /// begins where the entry should be, and widens by powers of two. A plain
-    /// binary search reads some sixteen places that no cache holds.
-    #[inline]
-    fn entries_up_to(&self, ahead: u64) -> usize {
-        let is_below = |at: usize| {
-            self.entries
-                .get(at)
-                .is_some_and(|e| u64::from(e.ahead) <= ahead)
-        };
-        let Some(last) = self.entries.last() else {
-            return 0;
-        };
-        let records = u64::from(last.ahead).max(1);
-        let share = ahead.min(records) * (self.entries.len() as u64 - 1) / records;
-        // The answer lies in `low..=high`; everything before `low` is below.
-        let (mut low, mut high) = (share as usize, self.entries.len());
-        let mut step = 1;
-        if is_below(low) {
-            while is_below(low + step) {
-                low += step;
-                step *= 2;
-            }
-            high = high.min(low + step);
-        } else {
-            while low > 0 && !is_below(low) {
-                high = low;
-                low = low.saturating_sub(step);
-                step *= 2;
-            }
-        }
-        let between = &self.entries[low..high];
-        low + between.partition_point(|entry| u64::from(entry.ahead) <= ahead)
     }
 
     /// One entry stands for this many bytes.
@@ -236,13 +277,8 @@ mod tests {
     #[test]
     fn the_floor_is_the_nearest_entry_at_or_in_front_of_a_record() {
         let entries = [(0, 1024), (5, 1100), (9, 2000)];
-        let index = Index {
-            base: Lsn(1000),
-            interval_bytes: 64,
-            entries: entries
-                .map(|(ahead, units)| Entry { ahead, units })
-                .to_vec(),
-        };
+        let entries = entries.map(|(ahead, units)| Entry { ahead, units });
+        let index = Index::new(Lsn(1000), 64, entries.to_vec());
         let floor = |lsn| {
             index
                 .floor(Lsn(lsn))
@@ -274,18 +310,62 @@ mod tests {
             growing,
         ] {
             let entry = |&ahead: &u32| Entry { ahead, units: 0 };
-            let index = Index {
-                base: Lsn(0),
-                interval_bytes: 0,
-                entries: aheads.iter().map(entry).collect(),
-            };
+            let entries: Vec<_> = aheads.iter().map(entry).collect();
             let near = aheads
                 .iter()
                 .flat_map(|at| [at.saturating_sub(1), *at, at.saturating_add(1)]);
             for ahead in near.chain([0, u32::MAX]).map(u64::from).chain([u64::MAX]) {
                 let scanned = aheads.iter().filter(|at| u64::from(**at) <= ahead).count();
-                assert_eq!(index.entries_up_to(ahead), scanned, "{ahead} in {aheads:?}");
+                assert_eq!(up_to(&entries, ahead), scanned, "{ahead} in {aheads:?}");
             }
+        }
+    }
+
+    /// Entries for every fourth record, and where each record lies, of frames
+    /// with these lengths in units.
+    fn entries_and_places(lengths: &[u32]) -> (Vec<Entry>, Vec<u32>) {
+        let mut entries = Vec::new();
+        let (mut units, mut places) = (1024, Vec::new());
+        for (ahead, length) in (0..).zip(lengths) {
+            if ahead % 4 == 0 {
+                entries.push(Entry { ahead, units });
+            }
+            places.push(units);
+            units += length;
+        }
+        (entries, places)
+    }
+
+    #[test]
+    fn where_lengths_seldom_change_few_entries_place_every_record() {
+        let mut lengths = vec![34; 400];
+        lengths.extend([7; 400]);
+        lengths[200] += 3; // a mark behind it
+        let (entries, places) = entries_and_places(&lengths);
+        let index = Index::new(Lsn(50), 1024, entries);
+        assert_eq!(index.corners.len(), 5, "{:?}", index.corners);
+        for (ahead, units) in (0..).zip(places) {
+            let guessed = index.guess(Lsn(50 + ahead));
+            if let Some(place) = guessed {
+                assert_eq!(place.position, u64::from(units) * 8, "record {ahead}");
+            }
+            // Behind the mark up to the next entry, and behind the last one.
+            let is_unsure = (201..204).contains(&ahead) || ahead > 796;
+            assert_eq!(guessed.is_none(), is_unsure, "record {ahead}");
+        }
+    }
+
+    #[test]
+    fn where_lengths_often_change_no_second_list_is_kept() {
+        let lengths: Vec<_> = (0..800_u32)
+            .map(|at| 3 + at.wrapping_mul(2_654_435_761) % 40)
+            .collect();
+        let (entries, places) = entries_and_places(&lengths);
+        let index = Index::new(Lsn(0), 1024, entries);
+        assert!(index.corners.is_empty());
+        for (ahead, units) in (0..).zip(places).step_by(4) {
+            let place = index.guess(Lsn(ahead)).map(|place| place.position);
+            assert_eq!(place, Some(u64::from(units) * 8), "its own entry");
         }
     }
 }

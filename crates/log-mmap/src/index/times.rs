@@ -181,11 +181,7 @@ mod tests {
     #[test]
     fn the_index_by_number_is_no_index_by_time() {
         let bytes = super::super::layout::encode(
-            &super::super::Index {
-                base: sealed().base,
-                interval_bytes: 0,
-                entries: Vec::new(),
-            },
+            &super::super::Index::new(sealed().base, 0, Vec::new()),
             &sealed(),
         );
         assert_eq!(decode(&bytes, &sealed()), Err(IndexFault::Foreign));

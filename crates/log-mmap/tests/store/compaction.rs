@@ -52,11 +52,14 @@ fn check(store: &Store, expected: &[u64], end: u64) {
     let mut backward: Vec<_> = store.iter().rev().map(|it| it.unwrap().lsn().0).collect();
     backward.reverse();
     assert_eq!(backward, expected);
+    let mut lookup = store.lookup();
     for lsn in 0..end {
         let at = expected.partition_point(|it| *it < lsn);
         let next = expected.get(at).copied();
         let read = store.read(Lsn(lsn)).unwrap().map(|it| it.lsn().0);
         assert_eq!(read, next.filter(|it| *it == lsn), "record {lsn}");
+        let lent = lookup.read(Lsn(lsn)).unwrap().map(|it| it.lsn().0);
+        assert_eq!(lent, read, "record {lsn}, lent");
         let behind = store.iter_from(Lsn(lsn)).next();
         assert_eq!(behind.map(|it| it.unwrap().lsn().0), next, "from {lsn}");
         let by_time = store.lsn_at_or_after(Timestamp(lsn * 10)).unwrap();

@@ -19,5 +19,6 @@ mod index_damage;
 
 mod backward;
 mod by_time;
+mod lent;
 
 mod reader;

@@ -198,7 +198,13 @@ impl<'a> Pair<'a> {
             assert!(is_told, "{lsn} is in front of {first}: {record:?}");
             return;
         }
-        let found = record.unwrap().map(Record::into_payload);
+        let record = record.unwrap();
+        let mut lookup = self.store().lookup();
+        assert_eq!(
+            lookup.read(Lsn(lsn)).unwrap(),
+            record.as_ref().map(Record::lent)
+        );
+        let found = record.map(Record::into_payload);
         assert_eq!(found.as_deref(), self.model.get(&lsn).map(Vec::as_slice));
     }
 
@@ -215,6 +221,16 @@ impl<'a> Pair<'a> {
         let start = lsns.start.min(lsns.end);
         let expected: Vec<_> = self.model.range(start..lsns.end).collect();
         self.check_records(&found, expected);
+        let mut lent = self.store().range(Lsn(lsns.start)..Lsn(lsns.end));
+        for record in found {
+            // Of what lies in front of the first it is told once.
+            let next = lent.next_ref().map(|next| next.map(|next| next.copied()));
+            let next = match next {
+                Some(Err(_)) => lent.next_ref().map(|next| next.map(|next| next.copied())),
+                next => next,
+            };
+            assert_eq!(next.unwrap().unwrap(), record);
+        }
         let found = self.store().range(Lsn(lsns.start)..Lsn(lsns.end)).rev();
         // The last one may say that it goes no further.
         let mut found: Vec<_> = found.map_while(Result::ok).collect();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use log_mmap::{Lsn, ReadError, Reader, Record, Records, Store, StoreOptions, WalOptions};
+use log_mmap::{Lookup, Lsn, ReadError, Reader, Record, Records, Store, StoreOptions, WalOptions};
 
 /// Small segments, so that a test has many.
 pub(crate) const SEGMENT_BYTES: u64 = 16 << 10;
@@ -76,6 +76,7 @@ pub(crate) fn names(directory: &Path) -> Vec<PathBuf> {
 /// What a store and a reader have in common.
 pub(crate) trait Readable {
     fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError>;
+    fn lookup(&self) -> Lookup<'_>;
     fn range(&self, lsns: std::ops::Range<Lsn>) -> Records<'_>;
     fn next_lsn(&self) -> Lsn;
 }
@@ -83,6 +84,9 @@ pub(crate) trait Readable {
 impl Readable for Store {
     fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
         Store::read(self, lsn)
+    }
+    fn lookup(&self) -> Lookup<'_> {
+        Store::lookup(self)
     }
     fn range(&self, lsns: std::ops::Range<Lsn>) -> Records<'_> {
         Store::range(self, lsns)
@@ -96,6 +100,9 @@ impl Readable for Reader {
     fn read(&self, lsn: Lsn) -> Result<Option<Record>, ReadError> {
         Reader::read(self, lsn)
     }
+    fn lookup(&self) -> Lookup<'_> {
+        Reader::lookup(self)
+    }
     fn range(&self, lsns: std::ops::Range<Lsn>) -> Records<'_> {
         Reader::range(self, lsns)
     }
@@ -105,10 +112,23 @@ impl Readable for Reader {
 }
 
 /// The log has exactly the records `0..end` of [`payload`], one by one and in
-/// order.
+/// order, to keep and lent.
 pub(crate) fn assert_complete(log: &impl Readable, end: u64, context: &str) {
     assert_eq!(log.next_lsn(), Lsn(end), "{context}");
+    let mut lookup = log.lookup();
+    let mut look = |lsn| {
+        let found = lookup
+            .read(Lsn(lsn))
+            .unwrap_or_else(|error| panic!("{context}: {error}"));
+        let found = found.map(|record| (record.lsn(), record.into_slice()));
+        let expected = (Lsn(lsn), &payload(lsn)[..]);
+        assert_eq!(found, Some(expected), "{context}: record {lsn}, lent");
+    };
     for lsn in (0..end).rev() {
+        // Each is the first now and then.
+        if lsn % 2 == 0 {
+            look(lsn);
+        }
         let record = log
             .read(Lsn(lsn))
             .unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -120,6 +140,7 @@ pub(crate) fn assert_complete(log: &impl Readable, end: u64, context: &str) {
             Some((Lsn(lsn), &payload(lsn)[..])),
             "{context}: record {lsn}"
         );
+        look(lsn);
     }
     assert_eq!(log.read(Lsn(end)).unwrap(), None, "{context}: the end");
     let mut next = 0;
@@ -130,4 +151,12 @@ pub(crate) fn assert_complete(log: &impl Readable, end: u64, context: &str) {
         next += 1;
     }
     assert_eq!(next, end, "{context}: all of them");
+    let mut records = log.range(Lsn(0)..Lsn(u64::MAX));
+    for lsn in 0..end {
+        let record = records.next_ref().map(Result::unwrap);
+        let found = record.map(|record| (record.lsn(), record.into_slice()));
+        let expected = (Lsn(lsn), &payload(lsn)[..]);
+        assert_eq!(found, Some(expected), "{context}: lent");
+    }
+    assert!(records.next_ref().is_none(), "{context}: the end");
 }

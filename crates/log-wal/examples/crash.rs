@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use lab::{Tally, locked, play};
+use lab::{Tally, Writing, locked, play};
 
 /// What was asked for.
 struct Plan {
@@ -58,7 +58,8 @@ impl Progress {
             // Relaxed: only that no number is taken twice.
             let nth = self.histories.fetch_add(1, Ordering::Relaxed);
             let seed = plan.seed.wrapping_add(nth);
-            match catch_unwind(AssertUnwindSafe(|| play(seed))) {
+            let writing = Writing::of(seed);
+            match catch_unwind(AssertUnwindSafe(|| play(seed, writing))) {
                 Ok(Ok(tally)) => *locked(&self.tally) += tally,
                 Ok(Err(broken)) => self.fail(seed, broken),
                 Err(_) => self.fail(seed, format!("seed {seed}: a panic, see above")),

@@ -1,5 +1,8 @@
 //! The simulated disk keeps what was synced, and only that.
 
+#[path = "common/memory.rs"]
+mod memory;
+
 use std::collections::BTreeSet;
 
 use log_wal::Storage;
@@ -7,6 +10,14 @@ use log_wal::storage::sim::{
     Chance, DirectoryOrder, EveryOutcome, Failure, Fault, Operation, SimError, SimStorage, Unsynced,
 };
 use log_wal::storage::{Blocks, SegmentFile};
+
+use memory::Memory;
+
+fn mapped() -> SimStorage {
+    let disk = SimStorage::new(0);
+    disk.map_files(Memory::of_sim);
+    disk
+}
 
 fn file(disk: &SimStorage, name: &str, len_bytes: u64) -> Box<dyn SegmentFile> {
     let file = disk.create(name, len_bytes, Blocks::Written).unwrap();
@@ -120,6 +131,34 @@ fn a_lost_length_takes_the_data_with_it() {
 }
 
 #[test]
+fn a_sync_of_the_front_keeps_each_sector_that_begins_in_front_and_no_other() {
+    let disk = SimStorage::new(0);
+    let file = file(&disk, "a", 1536);
+    file.write_at(0, &[1; 1536]).unwrap();
+    file.sync_front(513).unwrap();
+    assert_eq!(sectors(&disk), [vec![1, 1, 0], vec![1, 1, 1]].into());
+    disk.inject(Fault::on(Operation::Sync, Failure::PagesLost));
+    file.write_at(0, &[2; 1536]).unwrap();
+    assert!(file.sync_front(512).is_err());
+    file.sync_front(1024).unwrap();
+    assert_eq!(
+        sectors(&disk),
+        [vec![1, 2, 0], vec![1, 2, 1], vec![1, 2, 2]].into()
+    );
+}
+
+#[test]
+fn a_sync_of_the_front_keeps_the_length_if_the_front_cannot_be_read_without() {
+    let disk = SimStorage::new(0);
+    let file = file(&disk, "a", 512);
+    file.write_at(512, &[3; 1024]).unwrap();
+    file.sync_front(512).unwrap();
+    assert!(sectors(&disk).contains(&vec![0]), "still as short");
+    file.sync_front(1024).unwrap();
+    assert_eq!(sectors(&disk), [vec![0, 3, 0], vec![0, 3, 3]].into());
+}
+
+#[test]
 fn a_sync_that_loses_pages_shows_data_that_the_medium_does_not_have() {
     let disk = SimStorage::new(0);
     let file = file(&disk, "a", 512);
@@ -209,4 +248,65 @@ fn one_moment_can_be_continued_in_many_ways() {
     assert_eq!(copy.files()["a"][0], 1);
     let lost = copy.power_loss(&mut |_: &Unsynced<'_>| 0);
     assert_eq!((lost.files()["a"][0], copy.files()["a"][0]), (0, 1));
+}
+
+#[test]
+fn what_is_stored_to_memory_may_be_on_the_medium_sector_by_sector_until_it_is_synced() {
+    let disk = mapped();
+    let file = file(&disk, "a", 1536);
+    let mut region = file.region(1024).unwrap();
+    region.bytes_mut()[500..520].fill(1);
+    assert_eq!(disk.files()["a"][500..520], [1; 20], "the system has it");
+    assert_eq!(disk.process_death().files()["a"][500..520], [1; 20]);
+    let places = |disk: &SimStorage| -> BTreeSet<_> {
+        let bytes = outcomes(disk).into_iter().map(|files| files[0].1.clone());
+        bytes.map(|bytes| (bytes[511], bytes[512])).collect()
+    };
+    assert_eq!(places(&disk), [(0, 0), (0, 1), (1, 0), (1, 1)].into());
+    file.sync_front(100).unwrap();
+    assert_eq!(places(&disk), [(1, 0), (1, 1)].into());
+    region.bytes_mut()[512] = 2;
+    assert_eq!(places(&disk), [(1, 0), (1, 1), (1, 2)].into());
+    file.sync().unwrap();
+    assert_eq!(places(&disk), [(1, 2)].into());
+}
+
+#[test]
+fn what_is_written_to_a_file_is_in_its_memory() {
+    let disk = mapped();
+    let file = file(&disk, "a", 1536);
+    file.write_at(8, &[1; 8]).unwrap();
+    let mut region = file.region(1024).unwrap();
+    assert_eq!(region.bytes_mut()[8..16], [1; 8]);
+    file.write_at(1020, &[2; 8]).unwrap();
+    assert_eq!(region.bytes_mut()[1020..], [2; 4]);
+    assert_eq!(disk.files()["a"][1020..1028], [2; 8]);
+    assert!(disk.damage("a", |bytes| bytes[8] ^= 4));
+    assert_eq!(region.bytes_mut()[8], 5);
+}
+
+#[test]
+fn memory_holds_its_file_and_keeps_it_from_being_cut() {
+    let disk = mapped();
+    let file = file(&disk, "a", 1024);
+    let mut region = file.region(512).unwrap();
+    assert!(!disk.rename_unheld("a", "b").unwrap(), "INV-M2");
+    assert!(file.shrink(512).is_err());
+    drop(file);
+    region.bytes_mut().fill(7);
+    drop(region);
+    assert!(disk.rename_unheld("a", "b").unwrap());
+    assert_eq!(disk.files()["b"][..512], [7; 512], "the last of it, too");
+}
+
+#[test]
+fn what_is_stored_when_the_power_is_off_goes_nowhere() {
+    let disk = mapped();
+    let file = file(&disk, "a", 512);
+    let mut region = file.region(512).unwrap();
+    disk.power_off_at(disk.steps());
+    region.bytes_mut()[0] = 1;
+    assert!(file.sync().is_err());
+    region.bytes_mut()[0] = 2;
+    assert_eq!(sectors(&disk), [vec![0], vec![1]].into());
 }

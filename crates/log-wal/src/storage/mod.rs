@@ -215,11 +215,11 @@ pub trait SegmentFile: Debug + Send + Sync {
     /// What the operating system says. It must not be tried again.
     fn sync(&self) -> io::Result<()>;
 
-    /// Makes what was written in front of `end` durable, and the length if it
-    /// was so before; what else it makes durable is its own affair. For a
-    /// [mapped](Storage::is_mapped) storage, whose pages behind `end` may be
-    /// ready to be stored to (see [`populate`](Self::populate)), and would not
-    /// be afterwards.
+    /// Makes what was written in front of `end` durable, with as much of the
+    /// length as it takes to read that; what else it makes durable is its own
+    /// affair. For a [mapped](Storage::is_mapped) storage, whose pages behind
+    /// `end` may be ready to be stored to (see [`populate`](Self::populate)),
+    /// and would not be afterwards.
     ///
     /// # Errors
     ///

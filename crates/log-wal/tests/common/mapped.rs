@@ -1,73 +1,39 @@
-//! Files in memory whose bytes are the segments' memory: what a mapping of a
-//! file is, without the file.
+//! Files in memory whose bytes are the segments' memory.
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
-use log_core::Region;
 use log_wal::MemStorage;
-use log_wal::storage::{Blocks, FoundFile, LockError, SegmentFile, Storage};
+use log_wal::storage::{Blocks, FoundFile, LockError, Region, SegmentFile, Storage};
 
 use super::Files;
+use super::memory::Memory;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MappedMemory {
-    files: Arc<Mutex<BTreeMap<String, Arc<Memory>>>>,
+    files: Arc<Mutex<BTreeMap<String, Arc<Inode>>>>,
     /// For what has nothing to do with files.
     rest: MemStorage,
 }
 
-/// A file's bytes, at an address that stays.
 #[derive(Debug)]
-struct Memory {
-    words: NonNull<u64>,
-    len_bytes: usize,
+struct Inode {
+    memory: Arc<Memory>,
     holders: Arc<()>,
     /// Up to where it was populated, and in the longest of how many bytes.
     populated: Mutex<(u64, u64)>,
 }
 
-// SAFETY: whole words that any thread may free.
-unsafe impl Send for Memory {}
-// SAFETY: the log reads and writes different bytes at a time, or the same ones
-// in order: that is what these tests are about.
-unsafe impl Sync for Memory {}
-
-impl Memory {
-    fn new(len_bytes: usize) -> Self {
-        let words = Box::leak(vec![0_u64; len_bytes.div_ceil(8)].into_boxed_slice());
-        Self {
-            words: NonNull::from(words).cast(),
-            len_bytes,
-            holders: Arc::default(),
-            populated: Mutex::default(),
-        }
-    }
-
-    fn bytes(&self) -> *mut u8 {
-        self.words.as_ptr().cast()
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        let words = NonNull::slice_from_raw_parts(self.words, self.len_bytes.div_ceil(8));
-        // SAFETY: leaked by `new` with this length, and given back once.
-        drop(unsafe { Box::from_raw(words.as_ptr()) });
-    }
-}
-
 impl MappedMemory {
     pub(crate) fn files(&self) -> Files {
         let files = self.files.lock().unwrap();
-        let copy = |(name, memory): (&String, &Arc<Memory>)| {
-            let mut bytes = vec![0; memory.len_bytes];
-            Handle::of(memory, true).read_at(0, &mut bytes).unwrap();
+        let copy = |(name, inode): (&String, &Arc<Inode>)| {
+            let mut bytes = vec![0; inode.memory.len_bytes()];
+            inode.memory.load(0, &mut bytes);
             (name.clone(), bytes)
         };
         files.iter().map(copy).collect()
@@ -88,7 +54,7 @@ impl MappedMemory {
         *self.find(name).unwrap().populated.lock().unwrap()
     }
 
-    fn find(&self, name: &str) -> io::Result<Arc<Memory>> {
+    fn find(&self, name: &str) -> io::Result<Arc<Inode>> {
         let files = self.files.lock().unwrap();
         Ok(Arc::clone(files.get(name).ok_or(io::ErrorKind::NotFound)?))
     }
@@ -122,19 +88,23 @@ impl Storage for MappedMemory {
         if files.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let memory = Arc::new(Memory::new(len_bytes as usize));
-        files.insert(name.to_owned(), Arc::clone(&memory));
-        Ok(Box::new(Handle::of(&memory, true)))
+        let inode = Arc::new(Inode {
+            memory: Memory::new(len_bytes as usize),
+            holders: Arc::default(),
+            populated: Mutex::default(),
+        });
+        files.insert(name.to_owned(), Arc::clone(&inode));
+        Ok(Box::new(Handle::of(inode, true)))
     }
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn SegmentFile>> {
-        Ok(Box::new(Handle::of(&self.find(name)?, writable)))
+        Ok(Box::new(Handle::of(self.find(name)?, writable)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut files = self.files.lock().unwrap();
-        let memory = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        files.insert(to.to_owned(), memory);
+        let inode = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        files.insert(to.to_owned(), inode);
         Ok(())
     }
 
@@ -170,40 +140,32 @@ impl Storage for MappedMemory {
 
 #[derive(Debug)]
 struct Handle {
-    memory: Arc<Memory>,
+    inode: Arc<Inode>,
     _hold: Option<Arc<()>>,
 }
 
 impl Handle {
-    fn of(memory: &Arc<Memory>, writable: bool) -> Self {
-        Self {
-            memory: Arc::clone(memory),
-            _hold: (!writable).then(|| Arc::clone(&memory.holders)),
-        }
+    fn of(inode: Arc<Inode>, writable: bool) -> Self {
+        let hold = (!writable).then(|| Arc::clone(&inode.holders));
+        Self { inode, _hold: hold }
     }
 }
 
 impl SegmentFile for Handle {
     fn len_bytes(&self) -> io::Result<u64> {
-        Ok(self.memory.len_bytes as u64)
+        Ok(self.inode.memory.len_bytes() as u64)
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let position = (position as usize).min(self.memory.len_bytes);
-        let filled = buffer.len().min(self.memory.len_bytes - position);
-        // SAFETY: inside, by the line above.
-        let from = unsafe { self.memory.bytes().add(position) };
-        // SAFETY: inside both; nobody writes these bytes meanwhile, see `Sync`.
-        unsafe { from.copy_to_nonoverlapping(buffer.as_mut_ptr(), filled) };
+        let len_bytes = self.inode.memory.len_bytes();
+        let position = len_bytes.min(position as usize);
+        let filled = buffer.len().min(len_bytes - position);
+        self.inode.memory.load(position, &mut buffer[..filled]);
         Ok(filled)
     }
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
-        assert!(position as usize + bytes.len() <= self.memory.len_bytes);
-        // SAFETY: inside, as was just checked.
-        let to = unsafe { self.memory.bytes().add(position as usize) };
-        // SAFETY: inside both; nobody uses these bytes meanwhile, see `Sync`.
-        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        self.inode.memory.store(position as usize, bytes);
         Ok(())
     }
 
@@ -216,19 +178,13 @@ impl SegmentFile for Handle {
     }
 
     fn region(&self, len_bytes: usize) -> io::Result<Region> {
-        assert!(len_bytes <= self.memory.len_bytes);
-        let memory = NonNull::new(self.memory.bytes()).unwrap();
-        let hold = Arc::clone(&self.memory.holders);
-        let owner = Box::new((Arc::clone(&self.memory), hold));
-        // SAFETY:
-        // - valid for as long as `owner`, aligned to 8, and initialised;
-        // - shared with file handles alone, see `Sync`.
-        let region = unsafe { Region::from_raw_parts(memory, len_bytes, owner) };
+        let hold = Box::new(Arc::clone(&self.inode.holders));
+        let region = Arc::clone(&self.inode.memory).region(len_bytes, hold);
         region.ok_or(io::ErrorKind::InvalidInput.into())
     }
 
     fn populate(&self, range: Range<u64>) {
-        let mut populated = self.memory.populated.lock().unwrap();
+        let mut populated = self.inode.populated.lock().unwrap();
         if range.start == 0 {
             *populated = (0, 0);
         }

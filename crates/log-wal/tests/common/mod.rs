@@ -2,11 +2,14 @@
 #![allow(dead_code, reason = "each test file uses some of them")]
 
 pub(crate) mod mapped;
+pub(crate) mod memory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use log_wal::{Codec, Lsn, MemStorage, OpenError, Payload, Wal, WalOptions, WalReader};
+use log_wal::{
+    AppendError, Codec, Lsn, MemStorage, OpenError, Payload, Wal, WalOptions, WalReader,
+};
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -43,9 +46,15 @@ pub(crate) fn payload(lsn: u64) -> Vec<u8> {
 
 /// Appends records `from..to`.
 pub(crate) fn append(wal: &Wal, from: u64, to: u64) {
+    try_append(wal, from, to).expect("appended");
+}
+
+/// The same until an append fails.
+pub(crate) fn try_append(wal: &Wal, from: u64, to: u64) -> Result<(), AppendError> {
     for lsn in from..to {
-        assert_eq!(wal.append(&payload(lsn)).expect("appended"), Lsn(lsn));
+        assert_eq!(wal.append(&payload(lsn))?, Lsn(lsn));
     }
+    Ok(())
 }
 
 /// Every record of an iterator, which must not meet an error.

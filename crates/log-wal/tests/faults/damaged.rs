@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use log_wal::storage::sim::SimStorage;
 use log_wal::{Damage, Lsn, OpenError, TailState};
 
 use crate::common::{append, count_of_prefix, newest};
-use crate::disk::{kill, must_recover, new_disk, open, try_open};
+use crate::disk::{disk_with, kill, must_recover, new_disk, open, try_open};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -25,7 +24,7 @@ fn closed_log() -> Files {
 }
 
 fn damage_of(files: Files) -> Damage {
-    match try_open(&SimStorage::with_files(1, files)) {
+    match try_open(&disk_with(files)) {
         Err(OpenError::Damaged(damage)) => damage,
         other => panic!("not refused: {other:?}"),
     }
@@ -48,7 +47,7 @@ fn fault_08_a_log_cut_at_any_byte_has_the_longest_whole_prefix_of_its_last_group
     for len_bytes in 8192..used(&files[&name]) + 8 {
         let mut cut = files.clone();
         cut.get_mut(&name).unwrap().truncate(len_bytes);
-        let count = must_recover(&SimStorage::with_files(1, cut), 0, 12);
+        let count = must_recover(&disk_with(cut), 0, 12);
         assert!(count >= last, "cut at {len_bytes}");
         last = count;
     }
@@ -87,7 +86,7 @@ fn fault_13_a_flip_in_the_last_group_is_cut_and_marked_as_not_proven() {
     for at in used(&files[&name]) - 60..used(&files[&name]) {
         let mut flipped = files.clone();
         flipped.get_mut(&name).unwrap()[at] ^= 0x40;
-        let wal = open(&SimStorage::with_files(1, flipped));
+        let wal = open(&disk_with(flipped));
         let TailState::Truncated {
             lsn, proven_end, ..
         } = wal.report().tail
@@ -134,7 +133,7 @@ fn fault_24_a_middle_segment_that_is_missing_swapped_or_doubled_is_refused_by_na
     let mut doubled = files.clone();
     doubled.insert(names[1].clone(), files[&names[0]].clone());
     for (files, expected) in [(swapped, &names[..2]), (doubled, &names[1..2])] {
-        match try_open(&SimStorage::with_files(1, files)) {
+        match try_open(&disk_with(files)) {
             Err(OpenError::Foreign { path, .. }) => {
                 assert!(expected.iter().any(|name| path.ends_with(name)));
             }
@@ -163,7 +162,7 @@ fn fault_54_a_frame_that_was_written_to_another_place_is_refused() {
         (1, 2, 8192),
         (0, 2, 8192),
     ] {
-        let disk = SimStorage::with_files(1, files.clone());
+        let disk = disk_with(files.clone());
         let misdirected = files[&names[from]][frame.clone()].to_vec();
         let target = position..position + misdirected.len();
         assert!(disk.damage(&names[to], |file| {

@@ -5,10 +5,21 @@ use std::sync::Arc;
 use log_wal::storage::sim::{Chance, EveryOutcome, SimStorage, Unsynced};
 use log_wal::{OpenError, Wal};
 
-use crate::common::{append, payload, small};
+use crate::common::memory::Memory;
+use crate::common::{Files, append, payload, small};
 
 pub(crate) fn new_disk() -> SimStorage {
-    SimStorage::new(1)
+    disk_with(Files::new())
+}
+
+/// A disk on which these files were found, of a log that is written as the
+/// tests of this binary want it.
+pub(crate) fn disk_with(files: Files) -> SimStorage {
+    let disk = SimStorage::with_files(1, files);
+    if crate::MAPPED_WRITING {
+        disk.map_files(Memory::of_sim);
+    }
+    disk
 }
 
 pub(crate) fn try_open(disk: &SimStorage) -> Result<Wal, OpenError> {
@@ -35,6 +46,28 @@ pub(crate) fn lose_all(disk: &SimStorage) -> SimStorage {
 /// The power goes, and everything had reached the medium.
 pub(crate) fn keep_all(disk: &SimStorage) -> SimStorage {
     disk.power_loss(&mut |unsynced: &Unsynced<'_>| unsynced.outcomes() - 1)
+}
+
+/// A log with a torn tail, on a disk without a free byte.
+pub(crate) fn torn_and_full() -> SimStorage {
+    let disk = new_disk();
+    let wal = open(&disk);
+    append(&wal, 0, 20);
+    wal.sync().unwrap();
+    append(&wal, 20, 60);
+    wal.flush().unwrap();
+    let left = kill(&disk, wal);
+    let mut sectors = 0;
+    let torn = left.power_loss(&mut |unsynced: &Unsynced<'_>| {
+        sectors += 1;
+        if sectors == 2 {
+            0
+        } else {
+            unsynced.outcomes() - 1
+        }
+    });
+    torn.set_capacity(Some(0));
+    torn
 }
 
 /// Shows each outcome of a power loss. Returns how many there are.

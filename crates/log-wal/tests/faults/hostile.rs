@@ -5,11 +5,10 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use log_wal::format::{FrameKey, Header, SegmentName};
-use log_wal::storage::sim::SimStorage;
 use log_wal::{Lsn, OpenError, Wal};
 
 use crate::common::{append, count_of_prefix, small};
-use crate::disk::{new_disk, open, try_open};
+use crate::disk::{disk_with, new_disk, open, try_open};
 
 /// The only segment of a log with three records, its name and its header.
 fn segment() -> (String, Vec<u8>, Header) {
@@ -23,10 +22,7 @@ fn segment() -> (String, Vec<u8>, Header) {
 }
 
 fn opened(name: &str, bytes: Vec<u8>) -> Result<Wal, OpenError> {
-    try_open(&SimStorage::with_files(
-        1,
-        [(name.to_owned(), bytes)].into(),
-    ))
+    try_open(&disk_with([(name.to_owned(), bytes)].into()))
 }
 
 fn put_header(bytes: &mut [u8], header: &[u8]) {
@@ -103,7 +99,7 @@ fn fault_50_what_is_not_a_segment_of_this_log_is_told_apart() {
     };
     put_header(&mut other, &follower.encode());
     let files = [(name, bytes), (follower.name().to_string(), other)];
-    let refused = try_open(&SimStorage::with_files(1, files.into()));
+    let refused = try_open(&disk_with(files.into()));
     assert!(
         matches!(refused, Err(OpenError::Foreign { .. })),
         "{refused:?}"
@@ -154,7 +150,7 @@ fn fault_52_strange_names_are_ignored_and_listed() {
     for name in strange {
         files.insert(name.to_owned(), b"not ours".to_vec());
     }
-    let disk = SimStorage::with_files(1, files);
+    let disk = disk_with(files);
     let wal = open(&disk);
     assert_eq!(count_of_prefix(wal.iter()), 3);
     let mut expected = strange.map(str::to_owned);

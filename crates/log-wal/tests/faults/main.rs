@@ -1,6 +1,8 @@
 //! What can go wrong with a log, one test for each entry of the numbered list
 //! of faults that the project keeps.
 
+const MAPPED_WRITING: bool = false;
+
 #[path = "../common/mod.rs"]
 mod common;
 
@@ -10,7 +12,9 @@ mod policies;
 mod power;
 mod syncs;
 
+mod backlog;
 mod failing;
+mod full_disk;
 mod spares;
 mod torn;
 mod waiting;

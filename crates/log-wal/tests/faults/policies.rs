@@ -13,7 +13,7 @@ use log_wal::{
 };
 
 use crate::common::{append, newest, payload, small};
-use crate::disk::{kill, new_disk, open, some_outcomes, try_open};
+use crate::disk::{disk_with, kill, new_disk, open, some_outcomes, try_open};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -36,7 +36,7 @@ fn closed_log() -> Files {
 }
 
 fn disk_of(files: &Files) -> SimStorage {
-    SimStorage::with_files(1, files.clone())
+    disk_with(files.clone())
 }
 
 fn cutting() -> WalOptions {

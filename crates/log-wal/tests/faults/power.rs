@@ -4,9 +4,9 @@ use log_wal::format::{FrameKey, Header, MARK_BYTES};
 use log_wal::storage::sim::{DirectoryOrder, SECTOR_BYTES, SimStorage, Unsynced, What};
 use log_wal::{Lsn, TailState, Wal};
 
-use crate::common::{append, payload};
+use crate::common::{append, payload, try_append};
 use crate::disk::{
-    each_outcome, kill, lose_all, must_recover, new_disk, open, recovered, some_outcomes,
+    disk_with, each_outcome, kill, lose_all, must_recover, new_disk, open, recovered, some_outcomes,
 };
 
 const FRAME_HEADER_BYTES: usize = 16;
@@ -84,7 +84,7 @@ fn recycled() -> SimStorage {
             position += frame_bytes;
         }
     }
-    SimStorage::with_files(2, files)
+    disk_with(files)
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn fault_11_garbage_in_lost_sectors_is_never_taken_for_a_record() {
 fn rotate_among_groups(wal: &Wal) -> u64 {
     let mut acknowledged = 0;
     for group in 0..6 {
-        append(wal, 40 * group, 40 * group + 40);
-        if wal.sync().is_err() || (group == 2 && wal.rotate().is_err()) {
+        let appended = try_append(wal, 40 * group, 40 * group + 40);
+        if appended.is_err() || wal.sync().is_err() || (group == 2 && wal.rotate().is_err()) {
             break;
         }
         acknowledged = wal.watermarks().durable_end.0;

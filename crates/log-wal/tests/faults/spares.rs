@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use log_wal::format::Header;
 use log_wal::storage::sim::{Call, Failure, Fault, Operation, SimError, SimStorage};
-use log_wal::{CommitError, Lsn, Wal};
+use log_wal::{AppendError, CommitError, Lsn, Wal};
 
-use crate::common::{append, with_spares};
+use crate::common::{append, try_append, with_spares};
 use crate::disk::{kill, lose_all, must_recover, new_disk, some_outcomes};
 
 fn open(disk: &SimStorage) -> Wal {
@@ -20,7 +20,13 @@ fn open(disk: &SimStorage) -> Wal {
 fn keep_a_window(wal: &Wal) -> (u64, u64, Option<CommitError>) {
     let (mut acknowledged, mut appended) = (0, 0);
     for group in 0..24 {
-        append(wal, appended, appended + 20);
+        match try_append(wal, appended, appended + 20) {
+            Ok(()) => {}
+            Err(AppendError::Commit(error)) => {
+                return (acknowledged, wal.next_lsn().0, Some(error));
+            }
+            Err(other) => panic!("{other}"),
+        }
         appended += 20;
         let done = wal.sync().and_then(|_| match group % 8 {
             3 => wal.prepare().map(drop),
@@ -77,7 +83,7 @@ fn faults_10_and_20_power_loss_at_each_step_of_making_and_using_files_again_lose
             must_recover(found, acknowledged, appended);
         });
     }
-    assert!(with_used > 20, "{with_used} of {steps}");
+    assert!(with_used > 15, "{with_used} of {steps}");
 }
 
 /// What no record depends on stops nobody.

@@ -1,14 +1,15 @@
 //! A life: the log is opened, works, and ends.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use log_wal::format::FIRST_POSITION;
 use log_wal::storage::sim::{Failure, Fault, Operation, SimError};
 use log_wal::{AppendError, CommitError, Level, Lsn, TruncateError, Wal};
 use rand::RngExt;
 
 use super::model::Model;
-use super::{End, History, locked};
+use super::{End, History, Writing, locked};
 
 /// What a step of work ended with.
 enum Done {
@@ -99,6 +100,8 @@ impl History {
             wal: Arc::downgrade(wal),
             model: Arc::clone(&self.model),
             length: self.length(),
+            may_append: Arc::clone(&self.others_may_append),
+            writing: self.writing,
         };
         let every = self.random.random_range(1..4);
         let calls = AtomicU64::new(0);
@@ -139,7 +142,10 @@ impl History {
             0..16 => self.append(wal),
             16..21 => self.append_batch(wal),
             21..26 => self.append_durable(wal),
-            26..30 => wal.flush().map(drop).map_err(AppendError::from),
+            26..30 => {
+                let flushed = self.among_others(|| wal.flush());
+                flushed.map(drop).map_err(AppendError::from)
+            }
             30..34 => self.sync(wal)?,
             34..36 => self.commit_some(wal),
             36..38 => wal.rotate().map(drop),
@@ -194,7 +200,8 @@ impl History {
             // Others append while this one waits: it must be noted before.
             let lsn = wal.append(&payload)?;
             self.model().push(payload, true);
-            return Ok(wal.commit(Lsn(lsn.0 + 1), Level::Durable)?);
+            let durable = || wal.commit(Lsn(lsn.0 + 1), Level::Durable);
+            return Ok(self.among_others(durable)?);
         }
         let outcome = wal.append_durable(&payload).map(drop);
         // Without an acknowledgement it may be appended, or not.
@@ -207,7 +214,7 @@ impl History {
     /// A sync says that everything before it is durable.
     fn sync(&mut self, wal: &Wal) -> Result<Result<(), AppendError>, String> {
         let before = self.model().next_lsn();
-        match wal.sync() {
+        match self.among_others(|| wal.sync()) {
             Ok(durable_end) if durable_end < before => Err(format!(
                 "INV-F1: {durable_end} are durable, and {before} had been appended"
             )),
@@ -219,7 +226,18 @@ impl History {
     fn commit_some(&mut self, wal: &Wal) -> Result<(), AppendError> {
         let end = self.random.random_range(0..=wal.next_lsn().0 + 1);
         let level = [Level::Written, Level::Durable][self.random.random_range(0..2)];
-        Ok(wal.commit(Lsn(end), level)?)
+        Ok(self.among_others(|| wal.commit(Lsn(end), level))?)
+    }
+
+    /// Waits for the disk, while others may append. A mapped log also waits for
+    /// it in an append that rotates, and then every other append waits for that
+    /// one: here that would be for itself.
+    fn among_others<R>(&self, wait: impl FnOnce() -> R) -> R {
+        self.others_may_append.store(true, Ordering::Relaxed);
+        let result = wait();
+        let always = self.writing == Writing::Calls;
+        self.others_may_append.store(always, Ordering::Relaxed);
+        result
     }
 
     /// No record depends on it, so that it never stops the log.
@@ -336,6 +354,8 @@ struct Others {
     wal: Weak<Wal>,
     model: Arc<Mutex<Model>>,
     length: usize,
+    may_append: Arc<AtomicBool>,
+    writing: Writing,
 }
 
 impl Others {
@@ -343,10 +363,22 @@ impl Others {
         let Some(wal) = self.wal.upgrade() else {
             return;
         };
+        if !self.may_append.load(Ordering::Relaxed) || !self.has_room(&wal) {
+            return;
+        }
         let mut model = locked(&self.model);
         let payload = model.payload(self.length);
         if wal.append(&payload).is_ok() {
             model.push(payload, true);
         }
+    }
+
+    /// Whether an append does not have to rotate, or rotates without the disk.
+    fn has_room(&self, wal: &Wal) -> bool {
+        /// Around a payload, with a mark that comes before it.
+        const OVERHEAD_BYTES: u64 = 64;
+        let open = wal.segments().pop().expect("there always is one");
+        let room = open.file_bytes - FIRST_POSITION - open.data_bytes;
+        self.writing == Writing::Calls || room > self.length as u64 + OVERHEAD_BYTES
     }
 }

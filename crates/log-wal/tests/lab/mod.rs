@@ -6,14 +6,20 @@
 //! closed. Then what is found is held against a vector of what was appended
 //! and what was promised. The next life goes on from there, so that what one
 //! crash left behind meets the next.
+//!
+//! The same histories are played with records that are written by calls, and
+//! with such that are stored to the memory of their file.
 #![allow(dead_code, reason = "each user of the lab looks at some of it")]
 
 mod life;
+#[path = "../common/memory.rs"]
+mod memory;
 mod model;
 mod recovery;
 
 use std::fmt;
 use std::ops::AddAssign;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use log_wal::storage::sim::{Chance, DirectoryOrder, SimStorage};
@@ -21,6 +27,7 @@ use log_wal::{Verify, WalOptions};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
+use memory::Memory;
 pub(crate) use model::Model;
 
 /// What histories went through.
@@ -48,6 +55,8 @@ pub(crate) struct Tally {
     pub truncations: u64,
     /// Segments begun in files that were used before.
     pub recycled: u64,
+    /// Of the states, those of logs that were written through a mapping.
+    pub mapped: u64,
 }
 
 impl fmt::Display for Tally {
@@ -59,6 +68,7 @@ impl fmt::Display for Tally {
                 "of them by power loss, the others by process death",
             ),
             (self.second_crashes, "of them while recovering from another"),
+            (self.mapped, "of them of a log written through a mapping"),
             (self.acknowledged, "acknowledged records looked for"),
             (
                 self.discarded,
@@ -91,6 +101,7 @@ impl AddAssign for Tally {
         self.rotations += other.rotations;
         self.truncations += other.truncations;
         self.recycled += other.recycled;
+        self.mapped += other.mapped;
     }
 }
 
@@ -110,6 +121,27 @@ enum Lengths {
     UpTo(usize),
 }
 
+/// How records come into the files of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// By calls, which the leader of a group makes.
+    Calls,
+    /// By storing them: the region is a mapping of the file.
+    Mapped,
+}
+
+impl Writing {
+    pub(crate) const BOTH: [Self; 2] = [Self::Calls, Self::Mapped];
+
+    /// Where both are to be had: every third history through a mapping.
+    pub(crate) fn of(seed: u64) -> Self {
+        match seed % 3 {
+            0 => Self::Mapped,
+            _ => Self::Calls,
+        }
+    }
+}
+
 /// Makes each disk of a history lie in some way.
 pub(crate) type Saboteur = fn(&SimStorage);
 
@@ -122,32 +154,45 @@ pub(crate) struct History {
     lengths: Lengths,
     /// Whether other threads seem to append while the disk works.
     interleaved: bool,
+    others_may_append: Arc<AtomicBool>,
+    writing: Writing,
     sabotage: Saboteur,
     tally: Tally,
 }
 
 /// Plays the history of a seed. An error says which promise was broken.
-pub(crate) fn play(seed: u64) -> Result<Tally, String> {
-    play_sabotaged(seed, |_| {})
+pub(crate) fn play(seed: u64, writing: Writing) -> Result<Tally, String> {
+    play_sabotaged(seed, writing, |_| {})
 }
 
 /// The same on a disk that lies.
-pub(crate) fn play_sabotaged(seed: u64, sabotage: Saboteur) -> Result<Tally, String> {
-    let mut history = History::new(seed, sabotage);
+pub(crate) fn play_sabotaged(
+    seed: u64,
+    writing: Writing,
+    sabotage: Saboteur,
+) -> Result<Tally, String> {
+    let mut history = History::new(seed, writing, sabotage);
     let lives = history.random.random_range(1..=6);
     for life in 0..lives {
         history
             .live_once()
-            .map_err(|broken| format!("seed {seed}, life {life}: {broken}"))?;
+            .map_err(|broken| format!("seed {seed} {writing:?}, life {life}: {broken}"))?;
     }
-    Ok(history.tally)
+    let mut tally = history.tally;
+    if writing == Writing::Mapped {
+        tally.mapped = tally.states;
+    }
+    Ok(tally)
 }
 
 impl History {
-    fn new(seed: u64, sabotage: Saboteur) -> Self {
+    fn new(seed: u64, writing: Writing, sabotage: Saboteur) -> Self {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let interleaved = random.random_bool(0.4);
         let disk = SimStorage::new(random.next_u64());
+        if writing == Writing::Mapped {
+            disk.map_files(Memory::of_sim);
+        }
         disk.allow_garbage(random.random_bool(0.3));
         if random.random_bool(0.3) {
             disk.set_directory_order(DirectoryOrder::Any);
@@ -175,6 +220,8 @@ impl History {
             options,
             lengths,
             interleaved,
+            others_may_append: Arc::new(AtomicBool::new(writing == Writing::Calls)),
+            writing,
             sabotage,
             tally: Tally::default(),
         }

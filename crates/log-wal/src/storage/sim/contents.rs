@@ -80,27 +80,39 @@ impl Contents {
         self.lengths.push(Length { bytes, step });
     }
 
-    /// Brings everything to the medium.
-    pub(super) fn sync(&mut self) {
-        if self.lengths.is_empty() && self.images.is_empty() {
+    /// Brings what lies in front of `end` to the medium, and the length if
+    /// that is all of the file, or more than the medium has of it.
+    pub(super) fn sync_front(&mut self, end: usize) {
+        let lengths = match end >= self.shown.len() || end > self.held.len() {
+            true => std::mem::take(&mut self.lengths),
+            false => Vec::new(),
+        };
+        let images = self.take_images(end);
+        if lengths.is_empty() && images.is_empty() {
             return;
         }
         let held = Arc::make_mut(&mut self.held);
-        for length in self.lengths.drain(..) {
+        for length in lengths {
             // Each in turn: what a shorter one cut off comes back as zeros.
             held.resize(length.bytes, 0);
         }
-        for (sector, images) in std::mem::take(&mut self.images) {
+        for (sector, images) in images {
             if let Some(newest) = images.last() {
                 put_sector(held, sector, &newest.bytes);
             }
         }
     }
 
-    /// Forgets that there is anything to bring to the medium, and goes on
-    /// showing it.
-    pub(super) fn lose_dirty_pages(&mut self) {
-        self.images.clear();
+    /// Forgets that there is anything in front of `end` to bring to the
+    /// medium, and goes on showing it.
+    pub(super) fn lose_dirty_pages(&mut self, end: usize) {
+        self.take_images(end);
+    }
+
+    /// The images of the sectors that have a byte in front of `end`.
+    fn take_images(&mut self, end: usize) -> BTreeMap<usize, Vec<Image>> {
+        let behind = self.images.split_off(&end.div_ceil(SECTOR_BYTES));
+        std::mem::replace(&mut self.images, behind)
     }
 
     /// Damages shown and held bytes alike.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use log_core::Region;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use super::contents::Contents;
 use super::directory::{Directory, DirectoryOrder, FileId};
 use super::fault::{Call, Failure, Fault, SimError};
+use super::mapping::{MakeMemory, Mapping};
 use super::power_loss::Survival;
 
 /// The unit in which room is given out.
@@ -21,8 +23,13 @@ pub(super) struct Disk {
     files: BTreeMap<FileId, Inode>,
     next_file: FileId,
     random: Xoshiro256PlusPlus,
+    /// Fronts of files that are appended to through memory.
+    mappings: Vec<Mapping>,
+    pub make_memory: Option<MakeMemory>,
     pub steps: u64,
-    pub power_off_at: Option<u64>,
+    power_off_at: Option<u64>,
+    /// Whether the power is off and the memory gone with it.
+    is_dark: bool,
     pub faults: Vec<Fault>,
     pub capacity_bytes: Option<u64>,
     pub directory_order: DirectoryOrder,
@@ -45,6 +52,13 @@ impl Inode {
             contents,
             open: Arc::default(),
             holders: Arc::default(),
+        }
+    }
+
+    fn handle(&self, writable: bool) -> Handle {
+        Handle {
+            _open: Arc::clone(&self.open),
+            _hold: (!writable).then(|| Arc::clone(&self.holders)),
         }
     }
 }
@@ -93,8 +107,11 @@ impl Disk {
             files: BTreeMap::new(),
             next_file: 0,
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
+            mappings: Vec::new(),
+            make_memory: None,
             steps: 0,
             power_off_at: None,
+            is_dark: false,
             faults: Vec::new(),
             capacity_bytes: None,
             directory_order: DirectoryOrder::default(),
@@ -127,14 +144,69 @@ impl Disk {
             files,
             next_file: self.next_file,
             random: self.random.clone(),
+            mappings: Vec::new(),
+            make_memory: self.make_memory,
             steps: self.steps,
             power_off_at: None,
+            is_dark: false,
             faults: Vec::new(),
             capacity_bytes: self.capacity_bytes,
             directory_order: self.directory_order,
             allow_garbage: self.allow_garbage,
             is_locked: false,
         }
+    }
+
+    pub(super) fn power_off_at(&mut self, steps: u64) {
+        self.spill();
+        self.power_off_at = Some(steps);
+        self.is_dark = false;
+    }
+
+    pub(super) fn is_off(&self) -> bool {
+        self.power_off_at.is_some_and(|at| self.steps >= at)
+    }
+
+    /// Takes what was stored to memory into the files, as writes that nobody
+    /// has synced.
+    pub(super) fn spill(&mut self) {
+        if self.is_dark {
+            return;
+        }
+        let (files, step) = (&mut self.files, self.steps);
+        self.mappings.retain_mut(|mapping| {
+            // Before it is looked at: afterwards something may be missing.
+            let is_live = mapping.is_live();
+            let Some(inode) = files.get_mut(&mapping.file) else {
+                return false;
+            };
+            let (memory, changed) = mapping.look();
+            for at in changed {
+                inode.contents.write(at.start, &memory[at], step);
+            }
+            is_live
+        });
+    }
+
+    pub(super) fn map(&mut self, file: FileId, len_bytes: usize) -> io::Result<Region> {
+        let make = self.make_memory.ok_or(io::ErrorKind::Unsupported)?;
+        let inode = &self.files[&file];
+        let front = inode.contents.shown().get(..len_bytes);
+        let front = front.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec();
+        let mapped = Mapping::new(file, front, make, inode.handle(false));
+        let (mapping, region) = mapped.ok_or(io::ErrorKind::InvalidInput)?;
+        self.mappings.push(mapping);
+        Ok(region)
+    }
+
+    pub(super) fn is_mapped(&self, file: FileId) -> bool {
+        let mut mappings = self.mappings.iter();
+        mappings.any(|mapping| mapping.file == file && mapping.is_live())
+    }
+
+    fn mappings_of(&mut self, file: FileId) -> impl Iterator<Item = &mut Mapping> {
+        let mappings = self.mappings.iter_mut();
+        mappings.filter(move |mapping| mapping.file == file)
     }
 
     pub(super) fn after_power_loss(&self, survival: &mut dyn Survival) -> Self {
@@ -157,7 +229,9 @@ impl Disk {
 
     /// Whether a call may be made, and to which effect.
     pub(super) fn begin(&mut self, call: &Call<'_>) -> io::Result<Effect> {
-        if self.power_off_at.is_some_and(|at| self.steps >= at) {
+        self.spill();
+        if self.is_off() {
+            self.is_dark = true;
             return Err(SimError::PowerOff.to_io());
         }
         self.steps += u64::from(call.operation.is_step());
@@ -222,12 +296,7 @@ impl Disk {
     /// opened for writing.
     pub(super) fn open(&self, name: &str, writable: bool) -> io::Result<(FileId, Handle)> {
         let file = self.find(name)?;
-        let inode = &self.files[&file];
-        let handle = Handle {
-            _open: Arc::clone(&inode.open),
-            _hold: (!writable).then(|| Arc::clone(&inode.holders)),
-        };
-        Ok((file, handle))
+        Ok((file, self.files[&file].handle(writable)))
     }
 
     /// Whether somebody has it open for reading alone.
@@ -268,6 +337,8 @@ impl Disk {
         let step = self.steps;
         self.contents_mut(file)
             .write(position as usize, bytes, step);
+        self.mappings_of(file)
+            .for_each(|mapping| mapping.written(position as usize, bytes));
         Ok(())
     }
 
@@ -297,7 +368,11 @@ impl Disk {
     pub(super) fn damage(&mut self, name: &str, damage: impl Fn(&mut [u8])) -> bool {
         match self.find(name) {
             Ok(file) => {
+                self.spill();
                 self.contents_mut(file).damage(damage);
+                let shown = self.contents(file).shown().to_vec();
+                self.mappings_of(file)
+                    .for_each(|mapping| mapping.written(0, &shown));
                 true
             }
             Err(_) => false,

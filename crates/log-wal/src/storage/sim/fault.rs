@@ -23,10 +23,13 @@ pub enum Operation {
     Read,
     /// [`SegmentFile::write_at`](crate::storage::SegmentFile::write_at).
     Write,
-    /// [`SegmentFile::sync`](crate::storage::SegmentFile::sync).
+    /// [`SegmentFile::sync`](crate::storage::SegmentFile::sync), and
+    /// [`sync_front`](crate::storage::SegmentFile::sync_front).
     Sync,
     /// [`SegmentFile::shrink`](crate::storage::SegmentFile::shrink).
     Shrink,
+    /// [`SegmentFile::region`](crate::storage::SegmentFile::region).
+    Map,
 }
 
 impl Operation {
@@ -34,7 +37,7 @@ impl Operation {
     /// *step*, between which the power can go.
     #[must_use]
     pub fn is_step(self) -> bool {
-        !matches!(self, Self::List | Self::Open | Self::Read)
+        !matches!(self, Self::List | Self::Open | Self::Read | Self::Map)
     }
 }
 
@@ -46,7 +49,8 @@ pub struct Call<'a> {
     /// The name of the file; empty for the directory, and for a file that was
     /// removed.
     pub file: &'a str,
-    /// Where it reads or writes, in bytes.
+    /// Where it reads or writes, in bytes; for a sync where that ends, which is
+    /// [`u64::MAX`] for all of the file.
     pub position: u64,
     /// What it writes.
     pub bytes: &'a [u8],

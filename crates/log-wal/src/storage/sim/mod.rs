@@ -45,6 +45,7 @@ mod contents;
 mod directory;
 mod disk;
 mod fault;
+mod mapping;
 mod power_loss;
 
 use std::any::Any;
@@ -57,9 +58,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use contents::SECTOR_BYTES;
 pub use directory::DirectoryOrder;
 pub use fault::{Call, Failure, Fault, Operation, SimError};
+pub use mapping::{MakeMemory, Memory};
 pub use power_loss::{Chance, EveryOutcome, Survival, Unsynced, What};
 
-use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
+use super::{Blocks, FoundFile, LockError, Region, SegmentFile, Storage};
 use directory::FileId;
 use disk::{Disk, Effect, Handle};
 
@@ -114,7 +116,9 @@ impl SimStorage {
     /// A copy of every file, as the operating system shows it.
     #[must_use]
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        locked(&self.disk).files()
+        let mut disk = locked(&self.disk);
+        disk.spill();
+        disk.files()
     }
 
     /// How many steps were made: calls that change something or sync it. The
@@ -127,14 +131,13 @@ impl SimStorage {
     /// Switches the power off when `steps` steps were made in all: every later
     /// call fails and does nothing.
     pub fn power_off_at(&self, steps: u64) {
-        locked(&self.disk).power_off_at = Some(steps);
+        locked(&self.disk).power_off_at(steps);
     }
 
     /// Whether a call has found the power off.
     #[must_use]
     pub fn is_off(&self) -> bool {
-        let disk = locked(&self.disk);
-        disk.power_off_at.is_some_and(|at| disk.steps >= at)
+        locked(&self.disk).is_off()
     }
 
     /// The disk as it is found after the power went now: unlocked, without
@@ -142,7 +145,9 @@ impl SimStorage {
     /// unsynced is for `survival` to say.
     #[must_use]
     pub fn power_loss(&self, survival: &mut dyn Survival) -> Self {
-        Self::of(locked(&self.disk).after_power_loss(survival))
+        let mut disk = locked(&self.disk);
+        disk.spill();
+        Self::of(disk.after_power_loss(survival))
     }
 
     /// The disk as it is found after the process died now, and the operating
@@ -150,7 +155,9 @@ impl SimStorage {
     /// is synced than before.
     #[must_use]
     pub fn process_death(&self) -> Self {
-        Self::of(locked(&self.disk).after_process_death())
+        let mut disk = locked(&self.disk);
+        disk.spill();
+        Self::of(disk.after_process_death())
     }
 
     /// Adds a fault. The first one that strikes at a call decides.
@@ -172,6 +179,17 @@ impl SimStorage {
     /// How names may be lost. Default [`DirectoryOrder::Journaled`].
     pub fn set_directory_order(&self, order: DirectoryOrder) {
         locked(&self.disk).directory_order = order;
+    }
+
+    /// From now on the files are the memory that records are appended in, see
+    /// [`Storage::is_mapped`]; also on the disks that are found after this one.
+    /// Before a file is opened, since a storage is mapped or it is not.
+    ///
+    /// Each sector of that memory which was stored to may be on the medium or
+    /// not when the power goes, whether anybody asked for it or not. This crate
+    /// has no `unsafe` code, so that the memory comes from whoever asks for it.
+    pub fn map_files(&self, make: MakeMemory) {
+        locked(&self.disk).make_memory = Some(make);
     }
 
     /// Whether a sector that was being written when the power went can come
@@ -320,6 +338,10 @@ impl Storage for SimStorage {
     fn path(&self, name: &str) -> PathBuf {
         Path::new("(simulated disk)").join(name)
     }
+
+    fn is_mapped(&self) -> bool {
+        locked(&self.disk).make_memory.is_some()
+    }
 }
 
 /// An open file. It stays what it is when it is renamed or removed.
@@ -377,21 +399,36 @@ impl SegmentFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let effect = self.call(Operation::Sync, 0, &[])?;
+        self.sync_front(u64::MAX)
+    }
+
+    fn sync_front(&self, end: u64) -> io::Result<()> {
+        let effect = self.call(Operation::Sync, end, &[])?;
+        let end = usize::try_from(end).unwrap_or(usize::MAX);
         let mut disk = self.disk();
         match effect {
-            Effect::LosesPages => disk.contents_mut(self.file).lose_dirty_pages(),
+            Effect::LosesPages => disk.contents_mut(self.file).lose_dirty_pages(end),
             _ if effect.is_ignored() => {}
-            _ => disk.contents_mut(self.file).sync(),
+            _ => disk.contents_mut(self.file).sync_front(end),
         }
         effect.after(())
     }
 
     fn shrink(&self, len_bytes: u64) -> io::Result<()> {
         let effect = self.call(Operation::Shrink, len_bytes, &[])?;
+        let mut disk = self.disk();
+        if disk.is_mapped(self.file) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
         if !effect.is_ignored() {
-            self.disk().shrink(self.file, len_bytes);
+            disk.shrink(self.file, len_bytes);
         }
         effect.after(())
+    }
+
+    fn region(&self, len_bytes: usize) -> io::Result<Region> {
+        let effect = self.call(Operation::Map, 0, &[])?;
+        let region = self.disk().map(self.file, len_bytes)?;
+        effect.after(region)
     }
 }

@@ -9,6 +9,7 @@
 //! With the feature `peers`, other people's logs take part.
 
 pub mod contest;
+pub mod damage;
 pub mod device;
 pub mod effort;
 pub mod floor;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use log_wal::{Level, Lsn, Wal, WalOptions};
+use log_wal::{Level, Lsn, TailState, Wal, WalOptions};
+
+use crate::damage::Contents;
 
 /// A log that takes records from one or more threads, each at the level that
 /// it was opened for.
@@ -60,6 +62,24 @@ impl Strata {
     #[must_use]
     pub fn boxed(directory: &Path, level: Level) -> Box<dyn Log> {
         Box::new(Self::open(directory, level))
+    }
+
+    /// Opens it and reads everything.
+    ///
+    /// # Errors
+    ///
+    /// What it says.
+    pub fn contents(directory: &Path) -> Result<Contents, String> {
+        let wal = Wal::open(directory).map_err(|error| error.to_string())?;
+        let records = wal
+            .iter()
+            .map(|record| record.map(|record| record.payload().to_vec()));
+        Ok(Contents {
+            records: records
+                .collect::<Result<_, _>>()
+                .map_err(|error| error.to_string())?,
+            says_cut: wal.report().tail != TailState::Clean,
+        })
     }
 
     /// The log itself.

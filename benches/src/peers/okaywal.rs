@@ -5,12 +5,13 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use log_wal::Level;
 use okaywal::{Configuration, Entry, EntryId, LogManager, LogVoid, SegmentReader, WriteAheadLog};
 
+use crate::damage::Contents;
 use crate::logs::Log;
 
 struct Peer(WriteAheadLog);
@@ -101,4 +102,40 @@ pub fn recover(directory: &Path, bytes_max: u32) -> (u64, u64) {
     let counts = [&counter.records, &counter.payload_bytes];
     let [records, payload_bytes] = counts.map(|count| count.load(Ordering::Relaxed));
     (records, payload_bytes)
+}
+
+/// Keeps what it recovers.
+#[derive(Clone, Debug, Default)]
+struct Keeper(Arc<Mutex<Contents>>);
+
+impl LogManager for Keeper {
+    fn recover(&mut self, entry: &mut Entry<'_>) -> io::Result<()> {
+        let chunks = entry.read_all_chunks()?;
+        let mut contents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        contents.records.extend(chunks.into_iter().flatten());
+        Ok(())
+    }
+
+    fn checkpoint_to(
+        &mut self,
+        _last: EntryId,
+        _entries: &mut SegmentReader,
+        _log: &WriteAheadLog,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Opens it, which reads everything. It has no way to say that it cut
+/// something.
+///
+/// # Errors
+///
+/// What it says.
+pub fn contents(directory: &Path) -> Result<Contents, String> {
+    let keeper = Keeper::default();
+    let log = Configuration::default_for(directory).open(keeper.clone());
+    drop(log.map_err(|error| error.to_string())?);
+    let contents = keeper.0.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(contents.clone())
 }

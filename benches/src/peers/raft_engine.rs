@@ -10,6 +10,7 @@ use log_wal::Level;
 use protobuf::well_known_types::BytesValue;
 use raft_engine::{Config, Engine, LogBatch, MessageExt, ReadableSize};
 
+use crate::damage::Contents;
 use crate::logs::Log;
 
 /// Most writers that a bench has.
@@ -95,12 +96,15 @@ pub fn open(directory: &Path, level: Level) -> Box<dyn Log> {
 /// If it does not open.
 #[must_use]
 pub fn reopen(directory: &Path) -> Engine {
-    let config = Config {
+    try_reopen(directory).expect("it opens")
+}
+
+fn try_reopen(directory: &Path) -> raft_engine::Result<Engine> {
+    Engine::open(Config {
         dir: directory.to_string_lossy().into_owned(),
         batch_compression_threshold: ReadableSize(0),
         ..Config::default()
-    };
-    Engine::open(config).expect("it opens")
+    })
 }
 
 /// Reads everything of the first writer; how many records and payload bytes
@@ -138,4 +142,24 @@ pub fn read_one(engine: &Engine, lsn: u64) -> usize {
     let entry = engine.get_entry::<Indexed>(1, lsn + 1);
     let entry = entry.expect("it can be read").expect("it is there");
     entry.value.len()
+}
+
+/// Opens it and reads everything of the first writer. It has no way to say
+/// that it cut something.
+///
+/// # Errors
+///
+/// What it says.
+pub fn contents(directory: &Path) -> Result<Contents, String> {
+    let engine = try_reopen(directory).map_err(|error| error.to_string())?;
+    let mut contents = Contents::default();
+    let (Some(first), Some(last)) = (engine.first_index(1), engine.last_index(1)) else {
+        return Ok(contents);
+    };
+    let mut entries = Vec::new();
+    engine
+        .fetch_entries_to::<Indexed>(1, first, last + 1, None, &mut entries)
+        .map_err(|error| error.to_string())?;
+    contents.records = entries.into_iter().map(|entry| entry.value).collect();
+    Ok(contents)
 }

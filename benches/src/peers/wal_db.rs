@@ -5,6 +5,7 @@ use std::path::Path;
 use log_wal::Level;
 use wal_db::{Lsn, Wal};
 
+use crate::damage::Contents;
 use crate::logs::Log;
 
 struct Peer {
@@ -79,4 +80,21 @@ pub fn positions(wal: &Wal) -> Vec<Lsn> {
 pub fn read_one(wal: &Wal, position: Lsn) -> usize {
     let entry = wal.iter_from(position).expect("it can be read").next();
     entry.expect("there is one").expect("it is whole").len()
+}
+
+/// Opens it and reads everything.
+///
+/// # Errors
+///
+/// What it says.
+pub fn contents(directory: &Path) -> Result<Contents, String> {
+    let wal = Wal::open(directory.join("wal")).map_err(|error| error.to_string())?;
+    let entries = wal.iter().map_err(|error| error.to_string())?;
+    let records = entries.map(|entry| entry.map(|entry| entry.into_data()));
+    Ok(Contents {
+        records: records
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())?,
+        says_cut: wal.truncated_on_open() > 0,
+    })
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use log_wal::Level;
-use walogs::Wal;
+use walogs::{TailState, Wal};
 
+use crate::damage::Contents;
 use crate::logs::Log;
 
 /// Its one writer may be any thread, one at a time.
@@ -48,5 +49,21 @@ pub fn replay(wal: &Wal) -> (u64, u64) {
     wal.iter().fold((0, 0), |(records, bytes), entry| {
         let (_, data) = entry.expect("it can be read");
         (records + 1, bytes + data.len() as u64)
+    })
+}
+
+/// Opens it and reads everything.
+///
+/// # Errors
+///
+/// What it says.
+pub fn contents(directory: &Path) -> Result<Contents, String> {
+    let wal = Wal::open(directory).map_err(|error| error.to_string())?;
+    let records = wal.iter().map(|entry| entry.map(|(_, data)| data));
+    Ok(Contents {
+        records: records
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())?,
+        says_cut: !matches!(wal.tail_state(), TailState::Clean),
     })
 }

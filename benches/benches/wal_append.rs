@@ -26,7 +26,7 @@ const WRITERS: [usize; 4] = [1, 2, 4, 8];
 const BATCH: usize = 64;
 /// What is appended before a log rotates, or a floor begins anew: most of a
 /// segment.
-const LAP_BYTES: usize = 12 << 20;
+const LAP_BYTES: usize = 15 << 20;
 const LAPS: u64 = 2;
 /// What a turn of a log on disk appends.
 const TURN_BYTES: u64 = 32 << 20;

@@ -197,6 +197,29 @@ fn a_cursor_that_stays_in_its_segment_is_led_to_the_next_one_only_when_told() {
 }
 
 #[test]
+fn a_span_that_was_peeked_at_comes_again_until_it_is_passed() {
+    let tail = tail(64);
+    append(&tail, &[1; 20]).unwrap();
+    let mut cursor = tail.cursor_at(Lsn(0)).unwrap();
+    let first = tail.peek_span_here(&cursor).unwrap();
+    let again = tail.peek_span_here(&cursor).unwrap();
+    assert_eq!((first.range(), first.end()), (again.range(), Lsn(1)));
+    cursor.pass(&again);
+    assert_eq!((cursor.next_lsn(), cursor.position()), (Lsn(1), 40));
+    assert!(tail.peek_span_here(&cursor).is_none());
+}
+
+#[test]
+#[should_panic(expected = "the span does not begin at the cursor")]
+fn a_span_that_begins_elsewhere_is_not_passed() {
+    let tail = tail(64);
+    append(&tail, &[1; 20]).unwrap();
+    let mut cursor = tail.cursor_at(Lsn(0)).unwrap();
+    let span = tail.next_span_here(&mut cursor).unwrap();
+    cursor.pass(&span);
+}
+
+#[test]
 fn only_whole_sealed_segments_are_released_oldest_first() {
     let tail = tail(64);
     for number in 0..4 {

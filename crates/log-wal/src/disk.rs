@@ -32,6 +32,7 @@ use crate::error::CommitError;
 use crate::format::{FIRST_POSITION, Header, SEAL_BYTES};
 use crate::group::Counts;
 use crate::options::Level;
+use crate::own_lines::OwnLines;
 use crate::report::{SealedSegment, Stats};
 use crate::segment::{End, SegmentMeta, Tail};
 use crate::segment_file::write_seal;
@@ -49,18 +50,19 @@ const SHRINK_SHARE: u64 = 8;
 /// How far frames have come on the disk, for anyone to see.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    pub written_end: Watermark,
+    /// Rises with every write, while every append looks at `durable_end`.
+    pub written_end: OwnLines<Watermark>,
+    pub counters: OwnLines<Counters>,
     pub durable_end: Watermark,
-    pub counters: Counters,
 }
 
 impl Progress {
     /// Everything below `end` was found on disk and synced.
     pub(crate) fn new(end: Lsn) -> Self {
         Self {
-            written_end: Watermark::new(end),
+            written_end: OwnLines(Watermark::new(end)),
+            counters: OwnLines::default(),
             durable_end: Watermark::new(end),
-            counters: Counters::default(),
         }
     }
 }
@@ -177,8 +179,7 @@ impl Disk {
 
     /// Writes what is published in the cursor's segment.
     fn write_published(&mut self, tail: &Tail, progress: &Progress) -> Result<(), CommitError> {
-        let mut ahead = self.cursor.clone();
-        if let Some(span) = tail.next_span_here(&mut ahead) {
+        if let Some(span) = tail.peek_span_here(&self.cursor) {
             self.unsynced = true;
             if !self.storage.is_mapped() {
                 let position = span.range().start as u64;
@@ -187,7 +188,7 @@ impl Disk {
                 progress.counters.wrote(span.bytes().len() as u64);
             }
             progress.written_end.advance_to(span.end());
-            self.cursor = ahead;
+            self.cursor.pass(&span);
         }
         Ok(())
     }

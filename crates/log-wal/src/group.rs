@@ -13,6 +13,9 @@
 //! So a leader first waits, for a moment, for as many as the last group had. A
 //! lone caller, whose last group was of one, never waits.
 //!
+//! Where nobody meets there is nothing to hand over: a caller that finds nobody
+//! there takes the lead, and gives it back, by one word (see `lead`).
+//!
 //! A *task* (a future that is polled) waits in the same list as a thread, with
 //! a waker instead of a parked thread. It is never handed the lead, because
 //! nobody knows when it will be polled again: where no thread waits the lead
@@ -26,6 +29,8 @@
 //! a failed write or sync nothing is acknowledged again). Borrows the callers'
 //! threads and has none of its own.
 
+mod lead;
+
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -33,24 +38,27 @@ use log_core::Lsn;
 
 use crate::error::CommitError;
 use crate::options::Level;
+use crate::own_lines::OwnLines;
 use crate::sync::{
-    Arc, AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering, Thread, current, lock, park,
+    Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, MutexGuard, Ordering, Thread, current, lock, park,
     park_timeout, yield_now,
 };
+
+use lead::Lead;
 
 /// How long a leader waits for the callers of the last group to come back, at
 /// most: about as long as a sync takes on a fast device, so that it can lose
 /// no more than it can win. If fewer come, the next leader expects fewer.
 const GATHER_MAX: Duration = Duration::from_micros(100);
 
-/// How often a caller that waits for a write steps aside before it falls asleep:
-/// a write takes about a microsecond, falling asleep and waking up several. If
-/// the leader is at a sync, it sleeps soon enough.
+/// How often a caller that waits for a write steps aside before it falls asleep,
+/// where the lead is listed. If the leader is at a sync, it sleeps soon enough.
 const WRITTEN_YIELDS: u32 = if cfg!(log_loom) { 0 } else { 16 };
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether somebody leads, or was told to.
+    /// Whether somebody leads, or was told to. Tells only while the lead is
+    /// listed, as it is while anybody is in `waiters`.
     led: bool,
     /// Those who wait for a leader's work, or to lead.
     waiters: Vec<Arc<Waiter>>,
@@ -63,7 +71,6 @@ struct State {
     idle: Vec<Thread>,
     /// The failure after which nothing is acknowledged.
     poison: Option<CommitError>,
-    counts: Counts,
 }
 
 /// How many callers shared how much work.
@@ -200,9 +207,12 @@ impl Waiter {
 /// Where callers that wait for the disk meet.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
+    lead: OwnLines<Lead>,
     state: Mutex<State>,
     /// Whether there is a poison, to look at without the lock.
     poisoned: AtomicBool,
+    /// Callers that had to wait. Relaxed: for people.
+    waited: OwnLines<AtomicU64>,
 }
 
 impl State {
@@ -229,12 +239,6 @@ impl State {
     /// had.
     fn is_complete(&self) -> bool {
         self.waiters.len() + 1 >= self.last_group
-    }
-
-    /// Counts a caller, once.
-    fn count_commit(&mut self, is_counted: &mut bool) {
-        self.counts.commits += u64::from(!*is_counted);
-        *is_counted = true;
     }
 
     /// The committer that is to be woken, if a task has nobody who works for
@@ -264,7 +268,8 @@ impl Group {
     /// From now on nothing is acknowledged. Only for the leader, which tells
     /// everyone who waits when it is done.
     pub(crate) fn poison(&self, poison: CommitError) {
-        let mut state = self.state();
+        // Listed for good: nobody takes the lead any more.
+        let mut state = self.listed();
         self.poisoned.store(true, Ordering::Relaxed);
         state.poison = Some(poison);
     }
@@ -285,14 +290,23 @@ impl Group {
             _ => 0,
         };
         while reached(level) < end {
-            let mut state = self.state();
+            if self.lead.take() {
+                let own_commits = u64::from(!std::mem::replace(&mut is_counted, true));
+                let turn = Turn::Taken { own_commits };
+                self.lead((end, level), &reached, &mut work, turn)?;
+                continue;
+            }
+            self.count_waiting(&mut is_counted);
+            if level == Level::Written && self.lead.stand_by(|| reached(level) >= end) {
+                continue;
+            }
+            let mut state = self.listed();
             if let Some(poison) = &state.poison {
                 return Err(poison.clone());
             }
             if reached(level) >= end {
                 return Ok(());
             }
-            state.count_commit(&mut is_counted);
             if state.led && patience > 0 {
                 drop(state);
                 patience -= 1;
@@ -310,7 +324,7 @@ impl Group {
                 true
             };
             if leads {
-                self.lead((end, level), &reached, &mut work, Gathers::Yes)?;
+                self.lead((end, level), &reached, &mut work, Turn::Gathers)?;
             }
         }
         Ok(())
@@ -344,7 +358,7 @@ impl Group {
                 self.leave(place);
                 return Poll::Ready(Ok(()));
             }
-            let mut state = self.state();
+            let mut state = self.listed();
             if let Some(poison) = state.poison.clone() {
                 drop(state);
                 self.leave(place);
@@ -356,7 +370,7 @@ impl Group {
                 self.leave(place);
                 return Poll::Ready(Ok(()));
             }
-            state.count_commit(&mut is_counted);
+            self.count_waiting(&mut is_counted);
             let Some(waiter) = place.as_ref().filter(|waiter| waiter.is_asleep()) else {
                 let waiter = Waiter::task(end, level, context.waker());
                 state.join(&waiter);
@@ -381,7 +395,7 @@ impl Group {
             drop(state);
             *place = None;
             // Those that it could wait for may need this very thread.
-            if let Err(failure) = self.lead((end, level), &reached, &mut work, Gathers::No) {
+            if let Err(failure) = self.lead((end, level), &reached, &mut work, Turn::Begins) {
                 return Poll::Ready(Err(failure));
             }
         }
@@ -398,7 +412,16 @@ impl Group {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        self.state().counts
+        let mut counts = self.lead.counts();
+        counts.commits += self.waited.load(Ordering::Relaxed);
+        counts
+    }
+
+    /// Counts a caller, once.
+    fn count_waiting(&self, is_counted: &mut bool) {
+        if !std::mem::replace(is_counted, true) {
+            self.waited.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn add_committer(&self) {
@@ -437,7 +460,7 @@ impl Group {
                 // For nothing of its own, and at the lowest level that there is.
                 let own = (Lsn::ZERO, Level::Written);
                 return self
-                    .lead(own, &reached, &mut work, Gathers::Yes)
+                    .lead(own, &reached, &mut work, Turn::Gathers)
                     .map(|()| true);
             }
             if is_last {
@@ -473,21 +496,29 @@ impl Group {
         (own_end, own_level): (Lsn, Level),
         reached: &R,
         work: &mut impl FnMut(Level) -> Result<(), CommitError>,
-        gathers: Gathers,
+        turn: Turn,
     ) -> Result<(), CommitError> {
         let mut leadership = Leadership {
             group: self,
             reached,
             failure: None,
-            is_counted: false,
+            counts: Counts::default(),
         };
-        let level = match gathers {
-            Gathers::Yes => self.gather(own_level),
-            Gathers::No => self.state().needed(own_level),
+        let level = match turn {
+            Turn::Taken { own_commits } => {
+                leadership.counts.commits = own_commits;
+                // Perhaps the leader before us served us, too.
+                if reached(own_level) >= own_end {
+                    return Ok(());
+                }
+                own_level
+            }
+            Turn::Gathers => self.gather(own_level),
+            Turn::Begins => self.state().needed(own_level),
         };
         let result = work(level);
         match &result {
-            Ok(()) => leadership.is_counted = own_end != OWN_JUDGEMENT,
+            Ok(()) => leadership.counts.groups = u64::from(own_end != OWN_JUDGEMENT),
             Err(poison @ CommitError::Poisoned { .. }) => {
                 tracing::error!(error = %poison, "the log acknowledges nothing any more");
                 self.poison(poison.clone());
@@ -521,6 +552,13 @@ impl Group {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+
+    /// The state, for who must know whether somebody leads.
+    fn listed(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.led |= self.lead.list();
+        state
+    }
 }
 
 fn tasks_of(waiters: &[Arc<Waiter>]) -> Vec<Arc<Waiter>> {
@@ -528,11 +566,15 @@ fn tasks_of(waiters: &[Arc<Waiter>]) -> Vec<Arc<Waiter>> {
     tasks.cloned().collect()
 }
 
-/// Whether a leader waits for the callers of the last group.
+/// How a leader begins.
 #[derive(Clone, Copy, Debug)]
-enum Gathers {
-    Yes,
-    No,
+enum Turn {
+    /// It took the lead, and nobody waits. It may have to be counted.
+    Taken { own_commits: u64 },
+    /// It waits for the callers of the last group.
+    Gathers,
+    /// It does not.
+    Begins,
 }
 
 /// Held by the leader; hands over when it is dropped, also when a panic
@@ -542,14 +584,23 @@ struct Leadership<'a, R: Fn(Level) -> Lsn> {
     reached: &'a R,
     /// What the tasks that were not served are told.
     failure: Option<CommitError>,
-    /// Whether it worked for callers that are counted.
-    is_counted: bool,
+    /// What it worked for, as far as that is not counted yet.
+    counts: Counts,
 }
 
 impl<R: Fn(Level) -> Lsn> Drop for Leadership<'_, R> {
     fn drop(&mut self) {
+        self.group.lead.count(self.counts);
+        // What was taken, and not listed since.
+        if !self.group.lead.give_back() {
+            self.hand_over();
+        }
+    }
+}
+
+impl<R: Fn(Level) -> Lsn> Leadership<'_, R> {
+    fn hand_over(&self) {
         let mut state = self.group.state();
-        state.counts.groups += u64::from(self.is_counted);
         let poisoned = state.poison.is_some();
         let waiters = std::mem::take(&mut state.waiters);
         let (done, rest): (Vec<_>, Vec<_>) = waiters
@@ -574,6 +625,10 @@ impl<R: Fn(Level) -> Lsn> Drop for Leadership<'_, R> {
             true => Vec::new(),
             false => tasks_of(&state.waiters),
         };
+        let is_left = !state.led && state.waiters.is_empty();
+        if is_left && !poisoned && state.last_group == 1 {
+            self.group.lead.unlist();
+        }
         drop(state);
         // The next leader first: it can begin while the others wake up.
         if let Some(next) = next {

@@ -48,6 +48,7 @@ pub mod format;
 pub mod storage;
 
 mod options;
+mod own_lines;
 mod payload;
 mod record;
 

@@ -49,23 +49,43 @@ impl<M> Cursor<M> {
     /// Steps over published cells until `until`, which is published and not
     /// beyond this segment's end.
     pub(super) fn walk_to(&mut self, until: Lsn) {
-        while self.next < until {
-            let from = self.position;
+        let place = self.walk(until);
+        (self.position, self.next) = (place.position, place.lsn);
+    }
+
+    /// Where that leads.
+    pub(super) fn walk(&self, until: Lsn) -> SegmentEnd {
+        let (mut position, mut next) = (self.position, self.next);
+        while next < until {
+            let from = position;
             // SAFETY:
             // - published: `next` is below `until`, so the cell that carries
             //   it (and an unnumbered one in front of it) is visible;
             // - cells begin at multiples of 8.
-            let word = unsafe { self.segment.region.load_word(self.position) };
-            self.position += word.cell_bytes();
-            self.next.0 += u64::from(word.is_numbered());
-            self.segment.leave_waypoint(from, word, self.next);
+            let word = unsafe { self.segment.region.load_word(position) };
+            position += word.cell_bytes();
+            next.0 += u64::from(word.is_numbered());
+            self.segment.leave_waypoint(from, word, next);
+        }
+        SegmentEnd {
+            lsn: next,
+            position,
         }
     }
 
-    /// Goes to the end of this segment, which is published.
-    pub(super) fn jump_to(&mut self, end: SegmentEnd) {
-        self.position = end.position;
-        self.next = end.lsn;
+    /// Goes behind a span that was [peeked](super::Tail::peek_span_here) at
+    /// with this cursor, and begins where it stands.
+    ///
+    /// # Panics
+    ///
+    /// If the span begins anywhere else.
+    pub fn pass(&mut self, span: &Span<M>) {
+        let is_here = Arc::ptr_eq(&self.segment, &span.segment);
+        assert!(
+            is_here && self.position == span.range.start,
+            "the span does not begin at the cursor"
+        );
+        (self.position, self.next) = (span.range.end, span.end);
     }
 
     /// Goes on at the front of `segment`.
@@ -75,19 +95,14 @@ impl<M> Cursor<M> {
         self.segment = segment;
     }
 
-    /// Becomes what lies between `from` and here.
-    pub(super) fn into_span_since(self, from: usize, base: Lsn) -> Span<M> {
+    /// What lies between here and `end`, which is published.
+    pub(super) fn span_to(&self, end: SegmentEnd) -> Span<M> {
         Span {
-            segment: self.segment,
-            range: from..self.position,
-            base,
-            end: self.next,
+            segment: Arc::clone(&self.segment),
+            range: self.position..end.position,
+            base: self.next,
+            end: end.lsn,
         }
-    }
-
-    /// Cuts off what lies between `from` and here.
-    pub(super) fn span_since(&self, from: usize, base: Lsn) -> Span<M> {
-        self.clone().into_span_since(from, base)
     }
 }
 

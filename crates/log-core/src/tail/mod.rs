@@ -520,9 +520,7 @@ impl<M: Send + Sync> Tail<M> {
         }
         let mut cursor = Cursor::before(self.segment_of(lsn)?, lsn);
         cursor.walk_to(lsn);
-        let from = cursor.position;
-        cursor.walk_to(behind);
-        Some(cursor.into_span_since(from, lsn))
+        Some(cursor.span_to(cursor.walk(behind)))
     }
 
     /// The segment that `lsn` is in, or will be in.
@@ -561,20 +559,33 @@ impl<M: Send + Sync> Tail<M> {
     ///
     /// If the cursor is another tail's.
     pub fn next_span_here(&self, cursor: &mut Cursor<M>) -> Option<Span<M>> {
+        let span = self.peek_span_here(cursor)?;
+        cursor.pass(&span);
+        Some(span)
+    }
+
+    /// What [`next_span_here`](Self::next_span_here) would yield. The cursor
+    /// stays where it is, for who is not sure to be done with the span: later it
+    /// can [`pass`](Cursor::pass) it.
+    ///
+    /// # Panics
+    ///
+    /// If the cursor is another tail's.
+    #[must_use]
+    pub fn peek_span_here(&self, cursor: &Cursor<M>) -> Option<Span<M>> {
         self.assert_own(cursor);
         // Before the look at the segment's end: if records of a later segment
         // are published, then so is the seal of this one.
         let published_end = self.published_end();
-        let (from, base) = (cursor.position, cursor.next);
         let end = cursor
             .segment
             .end()
             .or_else(|| self.open_end(&cursor.segment));
-        match end {
-            Some(end) if end.lsn <= published_end => cursor.jump_to(end),
-            _ => cursor.walk_to(published_end),
-        }
-        (cursor.position > from).then(|| cursor.span_since(from, base))
+        let until = match end {
+            Some(end) if end.lsn <= published_end => end,
+            _ => cursor.walk(published_end),
+        };
+        (until.position > cursor.position).then(|| cursor.span_to(until))
     }
 
     /// Moves a cursor that stands at the end of a sealed segment to the front

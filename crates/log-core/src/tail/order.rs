@@ -20,7 +20,7 @@
 //! the data comes from the LMAX Disruptor's multi-producer sequencer.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Lsn;
 use crate::bell::Bell;
@@ -36,16 +36,15 @@ const NOTES: usize = if cfg!(any(log_loom, log_shuttle)) {
     1024
 };
 
-/// How long a thread stands back at a time (some 2 microseconds), and how many
-/// records others must publish meanwhile for it to do so again.
-const STAND_BACK_YIELDS: u32 = 8;
+/// How long a thread stands back at a time (some 1.5 microseconds), and how
+/// many records others must publish meanwhile for it to do so again: if they
+/// take longer for one, moving cache lines costs less than is won by building
+/// records side by side.
+const STAND_BACK_YIELDS: u32 = 4;
 const STAND_BACK_RECORDS: u64 = 8;
-/// How often at most: bounds what it adds to the latency of one append.
-const STAND_BACK_TURNS: u32 = if cfg!(any(log_loom, log_shuttle)) {
-    0
-} else {
-    4
-};
+/// How long altogether: bounds what it adds to the latency of one append, also
+/// where a yield lets others run for a while.
+const STAND_BACK_MAX: Duration = Duration::from_micros(50);
 
 /// The mark, and what waits to be passed by it.
 #[derive(Debug)]
@@ -169,11 +168,17 @@ impl Order {
     /// record by record, and pay for moving two cache lines between their
     /// processors each time: two and more times what one thread pays for a
     /// record. Standing back makes long turns of short ones (bench
-    /// `tail_append`). Yielding, because on a busy machine the thread that
-    /// holds us up may be waiting for a processor.
+    /// `tail_append`): long ones, because threads can take turns for many
+    /// records until they get into each other's way again. Yielding, because on
+    /// a busy machine the thread that holds us up may be waiting for a
+    /// processor.
     fn stand_back(&self) {
+        if cfg!(any(log_loom, log_shuttle)) {
+            return;
+        }
         let mut mark = self.published_end().0;
-        for _ in 0..STAND_BACK_TURNS {
+        let began = Instant::now();
+        while began.elapsed() < STAND_BACK_MAX {
             (0..STAND_BACK_YIELDS).for_each(|_| yield_now());
             let now = self.published_end().0;
             if now - mark < STAND_BACK_RECORDS {

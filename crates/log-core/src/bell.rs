@@ -8,14 +8,18 @@
 //! Both sides store and then load what the other stored, which is the one
 //! pattern that acquire and release cannot order. The waiter pays: it issues a
 //! process-wide barrier before its second look, so that the ringer needs none
-//! (see `sync::asymmetric`).
+//! (see `sync::asymmetric`). Only the first one of those who wait together pays:
+//! a ringer that missed the first came before that barrier, and so its news are
+//! seen by whoever takes the lock behind it; a ringer that did not comes for the
+//! lock.
 //!
 //! Promises that no wake-up is lost: a waiter that goes to sleep was counted
 //! before the news, or saw the news.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::PoisonError;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 use std::time::{Duration, Instant};
 
 use crate::sync::asymmetric::{self, Fences};
@@ -67,10 +71,42 @@ pub struct Bell {
 #[derive(Default)]
 struct Waiters {
     wakers: Vec<Waker>,
+    /// Of each of these tasks, what tells it from others.
+    tasks: HashSet<TaskKey>,
     sleepers: u32,
     /// How often somebody was woken: tells a sleeper whether it is still
     /// counted.
     rings: u64,
+}
+
+/// Equal for wakers that wake the same task, as `Waker::will_wake` says it: to
+/// be looked up, where a thousand tasks wait.
+type TaskKey = (usize, usize);
+
+fn task_key(waker: &Waker) -> TaskKey {
+    let vtable: *const RawWakerVTable = waker.vtable();
+    (waker.data().addr(), vtable.addr())
+}
+
+impl Waiters {
+    /// Has the task woken at the next ring. Returns false if that is so
+    /// already.
+    fn add_task(&mut self, waker: &Waker) -> bool {
+        let is_new = self.tasks.insert(task_key(waker));
+        if is_new {
+            self.wakers.push(waker.clone());
+        }
+        is_new
+    }
+
+    fn take_wakers(&mut self) -> Vec<Waker> {
+        self.tasks.clear();
+        std::mem::take(&mut self.wakers)
+    }
+
+    fn count(&self) -> u32 {
+        self.sleepers + self.wakers.len() as u32
+    }
 }
 
 /// In `waiting`, always, where a ringer must issue a fence before it can know
@@ -90,6 +126,25 @@ impl Bell {
         }
     }
 
+    /// Whether somebody waits: for who must find out first whether there is
+    /// news. Call it after the store that may have made some, as
+    /// [`ring`](Self::ring). A false is sure: whoever comes to wait later sees
+    /// what was stored.
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        // Pairs with `heavy` in `announce`, as in `ring`.
+        asymmetric::light_where_free();
+        self.waiting.load(Ordering::Relaxed) != 0 && self.is_awaited_indeed()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_awaited_indeed(&self) -> bool {
+        // As above, for where it is not free.
+        self.fences.light();
+        self.waiting.load(Ordering::Relaxed) & !FENCE_FIRST != 0
+    }
+
     /// Wakes everyone who waits. Call it after the store that made news.
     #[inline]
     pub fn ring(&self) {
@@ -104,9 +159,7 @@ impl Bell {
     #[cold]
     #[inline(never)]
     fn ring_slowly(&self) {
-        // As above, for where it is not free.
-        self.fences.light();
-        if self.waiting.load(Ordering::Relaxed) & !FENCE_FIRST != 0 {
+        if self.is_awaited_indeed() {
             self.wake_everyone();
         }
     }
@@ -114,7 +167,7 @@ impl Bell {
     fn wake_everyone(&self) {
         let wakers = {
             let mut waiters = lock(&self.waiters);
-            let wakers = std::mem::take(&mut waiters.wakers);
+            let wakers = waiters.take_wakers();
             // Not left to the sleepers: until one has been given a processor,
             // every ringer would pay for waking it again.
             waiters.sleepers = 0;
@@ -170,9 +223,7 @@ impl Bell {
         }
         {
             let mut waiters = lock(&self.waiters);
-            let is_ours = |kept: &Waker| kept.will_wake(context.waker());
-            if !waiters.wakers.iter().any(is_ours) {
-                waiters.wakers.push(context.waker().clone());
+            if waiters.add_task(context.waker()) {
                 self.announce(&waiters);
             }
         }
@@ -185,16 +236,18 @@ impl Bell {
     }
 
     /// Makes sure that a ringer sees the waiter that was just counted, or that
-    /// the waiter's next look sees the ringer's news.
+    /// the waiter's next look sees the ringer's news. Called with the lock held.
     fn announce(&self, waiters: &Waiters) {
         self.count(waiters);
-        self.fences.heavy(); // pairs with `light` in `ring`
+        // Behind the first, the lock does: see above.
+        if waiters.count() == 1 {
+            self.fences.heavy(); // pairs with `light` in `ring`
+        }
     }
 
     /// Tells ringers how many wait. Called with the lock held.
     fn count(&self, waiters: &Waiters) {
-        let waiting = waiters.sleepers + waiters.wakers.len() as u32;
-        let word = waiting_word(self.fences, waiting);
+        let word = waiting_word(self.fences, waiters.count());
         self.waiting.store(word, Ordering::Relaxed);
     }
 

@@ -576,16 +576,10 @@ fn no_wake_up_is_lost_by_who_waits_for_a_record() {
 #[test]
 fn no_wake_up_is_lost_at_a_bell() {
     loom::model(|| {
-        let bell = Arc::new((Bell::new(), AtomicBool::new(false)));
-        let ringer = {
-            let bell = Arc::clone(&bell);
-            thread::spawn(move || {
-                bell.1.store(true, Ordering::Release);
-                bell.0.ring();
-            })
-        };
-        let ready = || bell.1.load(Ordering::Acquire);
-        assert!(bell.0.wait_until(None, ready));
+        let room = newsroom();
+        let ringer = ringer(&room);
+        let ready = || room.1.load(Ordering::Acquire);
+        assert!(room.0.wait_until(None, ready));
         ringer.join().unwrap();
     });
 }
@@ -607,36 +601,86 @@ fn all_who_wait_at_a_bell_are_woken() {
     });
 }
 
+/// Remembers that it was woken. An ordinary atomic: it is only looked at when
+/// the ringer is done.
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicBool);
+
+impl std::task::Wake for Woken {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A bell, and whether there is news.
+type Newsroom = Arc<(Bell, AtomicBool)>;
+
+fn newsroom() -> Newsroom {
+    Arc::new((Bell::new(), AtomicBool::new(false)))
+}
+
+/// A thread that makes news.
+fn ringer(room: &Newsroom) -> thread::JoinHandle<()> {
+    let room = Arc::clone(room);
+    thread::spawn(move || {
+        room.1.store(true, Ordering::Release);
+        room.0.ring();
+    })
+}
+
+/// Polls once. Returns how to ask, when the ringer is done, whether the task
+/// knows of the news.
+fn poll_once(room: &Newsroom) -> impl Fn() -> bool + use<> {
+    use std::task::{Context, Waker};
+
+    let woken = std::sync::Arc::new(Woken::default());
+    let waker = Waker::from(std::sync::Arc::clone(&woken));
+    let ready = || room.1.load(Ordering::Acquire);
+    let polled = room.0.poll_until(&Context::from_waker(&waker), ready);
+    move || polled.is_ready() || woken.0.load(Ordering::SeqCst)
+}
+
 /// A task that was told "not yet" is woken, or its next look would say yes.
 #[test]
 fn no_wake_up_is_lost_by_a_task() {
-    use std::task::{Context, Poll, Wake, Waker};
-
-    /// Ordinary atomics: it is only looked at when the ringer is done.
-    #[derive(Default)]
-    struct Woken(std::sync::atomic::AtomicBool);
-    impl Wake for Woken {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.store(true, Ordering::SeqCst);
-        }
-    }
-
     loom::model(|| {
-        let bell = Arc::new((Bell::new(), AtomicBool::new(false)));
-        let ringer = {
-            let bell = Arc::clone(&bell);
+        let room = newsroom();
+        let ringer = ringer(&room);
+        let knows = poll_once(&room);
+        ringer.join().unwrap();
+        assert!(knows());
+    });
+}
+
+/// Only the first of those who wait issues a barrier.
+#[test]
+fn no_wake_up_is_lost_by_the_second_of_two_tasks() {
+    loom::model(|| {
+        let room = newsroom();
+        let ringer = ringer(&room);
+        let (first, second) = (poll_once(&room), poll_once(&room));
+        ringer.join().unwrap();
+        assert!(first() && second());
+    });
+}
+
+/// Whichever of the two comes first.
+#[test]
+fn no_wake_up_is_lost_by_a_task_and_a_sleeper() {
+    loom::model(|| {
+        let room = newsroom();
+        let sleeper = {
+            let room = Arc::clone(&room);
             thread::spawn(move || {
-                bell.1.store(true, Ordering::Release);
-                bell.0.ring();
+                let ready = || room.1.load(Ordering::Acquire);
+                assert!(room.0.wait_until(None, ready));
             })
         };
-        let woken = std::sync::Arc::new(Woken::default());
-        let waker = Waker::from(std::sync::Arc::clone(&woken));
-        let context = Context::from_waker(&waker);
-        let ready = || bell.1.load(Ordering::Acquire);
-        let polled = bell.0.poll_until(&context, ready);
+        let ringer = ringer(&room);
+        let knows = poll_once(&room);
         ringer.join().unwrap();
-        assert!(polled == Poll::Ready(()) || woken.0.load(Ordering::SeqCst));
+        assert!(knows());
+        sleeper.join().unwrap();
     });
 }
 

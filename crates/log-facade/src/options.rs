@@ -251,6 +251,12 @@ impl LogOptions {
     /// Begins a new segment when the active one has had records for so long.
     /// Default: only when it is full.
     ///
+    /// Counts from the time that the segment's first record bears, so also
+    /// while the log is closed; what was due then is done when it is opened. A
+    /// segment of which that record has no time counts from when the
+    /// housekeeper first sees it, and one with a time that cannot be true, from
+    /// when it was last seen without a record.
+    ///
     /// Retention drops whole segments that are sealed: in a log that grows
     /// slowly, this is what lets old records go.
     pub fn rotate_age(mut self, age: Duration) -> Self {

@@ -7,6 +7,7 @@
 //!
 //! With `clock` the only place that knows of threads and time (`INV-F4`).
 
+mod age;
 mod calendar;
 #[cfg(feature = "tokio")]
 mod committer;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{Lsn, Timestamp};
 
+use super::age::Ages;
 use super::calendar::Calendar;
 use crate::clock::nanos;
 use crate::engine;
@@ -29,8 +30,7 @@ pub(super) struct Rounds<'a> {
     retention_pause: Duration,
     /// By which retention goes, if it goes by age.
     calendar: Option<Calendar>,
-    /// The active segment with records, and the uptime at which it was new.
-    active: Option<(Lsn, Duration)>,
+    ages: Ages,
 }
 
 impl<'a> Rounds<'a> {
@@ -45,7 +45,7 @@ impl<'a> Rounds<'a> {
             retention_due: Duration::ZERO,
             retention_pause: Duration::ZERO,
             calendar: None,
-            active: None,
+            ages: Ages::default(),
         }
     }
 
@@ -94,36 +94,20 @@ impl<'a> Rounds<'a> {
         let age = self.shared.policies.rotation.age?;
         self.task = Task::Rotate;
         let now = self.shared.clock.uptime();
-        let begun = self.active_begun(now);
-        match begun {
+        let due = match self.ages.of_active(self.shared, now) {
             // None can be old enough before then.
-            None => Some(now + age),
-            Some(begun) if now < begun + age => Some(begun + age),
-            Some(_) => {
-                match self.shared.rotate() {
-                    Ok(rotated) => self.shared.health.rotations.add(rotated.into()),
-                    Err(error) => self.fail(error.into()),
-                }
-                self.active = None;
-                Some(now + age)
-            }
+            None => return Some(now + age),
+            Some(old) => now + age.saturating_sub(old),
+        };
+        if now < due {
+            return Some(due);
         }
-    }
-
-    /// The uptime at which the active segment got its first record, or was
-    /// first seen with one; `None` if it has none.
-    fn active_begun(&mut self, now: Duration) -> Option<Duration> {
-        let base = self.shared.active_base();
-        if self.shared.engine.next_lsn() <= base {
-            return None;
+        match self.shared.rotate() {
+            Ok(rotated) => self.shared.health.rotations.add(rotated.into()),
+            Err(error) => self.fail(error.into()),
         }
-        match self.active {
-            Some((known, begun)) if known == base => Some(begun),
-            _ => {
-                self.active = Some((base, now));
-                Some(now)
-            }
-        }
+        self.ages.begin_anew(now);
+        Some(now + age)
     }
 
     /// Indexes what was sealed since the last round. Returns whether something

@@ -1,8 +1,8 @@
 //! Ending segments by count and by age.
 
-use log_facade::Log;
+use log_facade::{Log, NewRecord, Timestamp};
 
-use crate::support::{Bed, MILLISECOND, SECOND, fill};
+use crate::support::{Bed, HOUR, MILLISECOND, SECOND, fill};
 
 /// The bounds of each segment.
 fn bounds(log: &Log) -> Vec<(u64, u64)> {
@@ -57,20 +57,90 @@ fn a_segment_ends_when_it_is_old_and_has_records() {
     bed.clock.advance(SECOND * 100);
     assert_eq!(bounds(&log), [(0, 0)], "an empty one does not age");
     fill(&log, 2);
-    bed.clock.advance(SECOND * 10);
+    bed.clock.advance(SECOND * 10 - MILLISECOND);
     fill(&log, 3);
-    bed.clock.advance(SECOND * 10);
-    assert_eq!(
-        bounds(&log).first(),
-        Some(&(0, 3)),
-        "ten seconds after it was seen at the latest twice the age"
-    );
-    let rotations = log.stats().housekeeping.rotations;
-    assert_eq!(rotations, 1);
-    bed.clock.advance(SECOND * 50);
-    assert_eq!(log.stats().housekeeping.rotations, rotations);
-    fill(&log, 4);
+    assert_eq!(log.stats().housekeeping.rotations, 0);
     bed.clock.advance(MILLISECOND);
+    assert_eq!(bounds(&log), [(0, 3), (3, 3)]);
+    bed.clock.advance(SECOND * 50);
+    assert_eq!(log.stats().housekeeping.rotations, 1);
+}
+
+/// The housekeeper looks seldom: a record may be there for long before it is
+/// seen.
+#[test]
+fn the_age_of_a_segment_counts_from_its_first_record_and_not_from_the_first_look() {
+    let bed = Bed::new();
+    let log = bed.open(bed.options().rotate_age(SECOND * 10));
+    for base in [0, 2] {
+        bed.clock.advance(SECOND * 4);
+        fill(&log, base + 1);
+        bed.clock.advance(SECOND * 9);
+        fill(&log, base + 2);
+        assert_eq!(bounds(&log).last(), Some(&(base, base + 2)));
+        bed.clock.advance(SECOND);
+        assert_eq!(bounds(&log).last(), Some(&(base + 2, base + 2)));
+    }
+    assert_eq!(log.stats().housekeeping.rotations, 2);
+}
+
+#[test]
+fn a_segment_grows_old_while_the_log_is_closed() {
+    let bed = Bed::new();
+    let options = || bed.options().rotate_age(HOUR);
+    for end in 1..=3 {
+        let log = bed.open(options());
+        fill(&log, end);
+        bed.clock.advance(HOUR / 4);
+        assert_eq!(bounds(&log), [(0, end)]);
+        log.close().unwrap();
+    }
+    bed.clock.advance(HOUR / 4);
+    let log = bed.open(options());
+    bed.clock.settle();
+    assert_eq!(bounds(&log), [(0, 3), (3, 3)]);
+}
+
+#[test]
+fn a_segment_whose_records_have_no_time_counts_from_the_first_look() {
+    let bed = Bed::new();
+    let options = || bed.options().stamp(false).rotate_age(HOUR);
+    let log = bed.open(options());
+    fill(&log, 1);
+    bed.clock.advance(HOUR / 2);
+    log.close().unwrap();
+    let log = bed.open(options());
+    bed.clock.settle();
+    bed.clock.advance(HOUR - SECOND);
+    assert_eq!(bounds(&log), [(0, 1)]);
+    bed.clock.advance(SECOND);
+    assert_eq!(bounds(&log), [(0, 1), (1, 1)]);
+}
+
+/// Somebody brings records of long ago: they would all be old at once.
+#[test]
+fn records_with_times_of_long_ago_do_not_end_a_segment_each() {
+    let bed = Bed::new();
+    let log = bed.open(bed.options().rotate_age(SECOND * 10));
+    bed.clock.settle();
+    for _ in 0..20 {
+        let ancient = NewRecord::new(b"1970").timestamp(Timestamp(1));
+        log.append_record(&ancient).unwrap();
+        bed.clock.advance(SECOND);
+    }
+    assert!(log.segments().len() <= 3, "{:?}", bounds(&log));
+}
+
+#[test]
+fn a_record_with_a_time_to_come_is_as_young_as_can_be() {
+    let bed = Bed::new();
+    let log = bed.open(bed.options().rotate_age(SECOND * 10));
+    let tomorrow = NewRecord::new(b"").timestamp(Timestamp(u64::MAX));
+    log.append_record(&tomorrow).unwrap();
+    bed.clock.advance(SECOND * 10);
+    assert_eq!(bounds(&log), [(0, 1)], "first seen now");
+    bed.clock.advance(SECOND * 10);
+    assert_eq!(bounds(&log), [(0, 1), (1, 1)]);
 }
 
 #[test]

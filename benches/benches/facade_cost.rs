@@ -3,15 +3,17 @@
 //! The same call on a `Log` and on the `Store` that it stands on, in turns.
 //! Appends are *published*, between rotations, in memory that was used before.
 //! A `Log` looks at the clock for every record unless it is told not to. The
-//! store is given a time that is known, so both write the same bytes; and, in a
-//! column of its own, asks the same clock: the difference is what that costs.
+//! store asks the same clock, so both do the same; and, in a row of its own, is
+//! given a time that is known: the difference is what the clock costs.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log_benches::contest::{Better, Column, Contest};
 use log_benches::effort::Effort;
 use log_benches::scratch;
+use log_facade::engine::MemStorage;
 use log_facade::{Clock, Log, Lsn, NewRecord, SystemClock, Timestamp};
 use log_mmap::{Store, StoreOptions};
 use tempfile::TempDir;
@@ -44,64 +46,108 @@ fn laps(effort: &Effort, append: impl Fn(), rotate: impl Fn()) -> Vec<f64> {
     ns_a_record(time, LAPS * records)
 }
 
-/// A log and the directory it lies in.
-fn open_log(stamps: bool) -> (Log, TempDir) {
-    let directory = scratch::directory();
-    let log = Log::options().stamp(stamps).open(directory.path());
-    (log.expect("a fresh log opens"), directory)
+/// What a log, and the store that it is compared with, stand on.
+#[derive(Clone, Copy)]
+enum Engine {
+    Mapped,
+    Unmapped,
+    Memory,
 }
 
-fn open_store() -> (Store, TempDir) {
-    let directory = scratch::directory();
-    let store = Store::open(directory.path(), StoreOptions::default());
-    (store.expect("a fresh store opens"), directory)
+impl Engine {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Mapped => "mapped",
+            Self::Unmapped => "not mapped",
+            Self::Memory => "in memory",
+        }
+    }
+
+    fn log(self, directory: &TempDir, stamps: bool) -> Log {
+        let options = Log::options().stamp(stamps);
+        let log = match self {
+            Self::Mapped => options.open(directory.path()),
+            Self::Unmapped => options.mapped_reading(false).open(directory.path()),
+            Self::Memory => options.open_in_memory(),
+        };
+        log.expect("a fresh log opens")
+    }
+
+    fn store(self, directory: &TempDir) -> Store {
+        let options = StoreOptions::default();
+        let store = match self {
+            Self::Mapped => Store::open(directory.path(), options),
+            Self::Unmapped => Store::open(directory.path(), options.mapped_reading(false)),
+            Self::Memory => Store::open_on(Arc::new(MemStorage::new()), options),
+        };
+        store.expect("a fresh store opens")
+    }
 }
 
 fn appending(effort: &Effort) {
-    let stamp = Timestamp(1_790_000_000_000_000_000);
     for stamps in [false, true] {
-        let title = match stamps {
-            false => "append 256 B, without a time",
-            true => "append 256 B, stamped",
-        };
-        if !effort.wants(title) {
-            continue;
-        }
-        let (log, _log_directory) = open_log(stamps);
-        let (store, _store_directory) = open_store();
-        let clock = SystemClock::new();
-        let rotate_log = || assert!(log.rotate().expect("rotated"));
-        let rotate_store = || assert!(store.rotate().expect("rotated"));
-        let mut contest = Contest::new(title, Better::Lower, NS_A_RECORD);
-        contest.add("Store", || {
-            let append = || {
-                let record = NewRecord::new(black_box(&PAYLOAD));
-                let record = if stamps {
-                    record.timestamp(stamp)
-                } else {
-                    record
-                };
-                store.append_record(&record).expect("appended");
+        for engine in [Engine::Mapped, Engine::Unmapped, Engine::Memory] {
+            let how = match stamps {
+                false => "without a time",
+                true => "stamped",
             };
-            laps(effort, append, rotate_store)
-        });
-        if stamps {
-            contest.add("Store and the clock", || {
-                let append = || {
-                    let record = NewRecord::new(black_box(&PAYLOAD)).timestamp(clock.now());
-                    store.append_record(&record).expect("appended");
-                };
-                laps(effort, append, rotate_store)
-            });
+            appending_on(
+                effort,
+                engine,
+                stamps,
+                &format!("append 256 B, {how}, {}", engine.title()),
+            );
         }
-        contest.add("Log", || {
-            let append = || {
-                log.append(black_box(&PAYLOAD)).expect("appended");
-            };
-            laps(effort, append, rotate_log)
-        });
-        contest.hold(effort);
     }
+}
+
+fn appending_on(effort: &Effort, engine: Engine, stamps: bool, title: &str) {
+    if !effort.wants(title) {
+        return;
+    }
+    let stamp = Timestamp(1_790_000_000_000_000_000);
+    let (log_directory, store_directory) = (scratch::directory(), scratch::directory());
+    let log = engine.log(&log_directory, stamps);
+    let store = engine.store(&store_directory);
+    let clock = SystemClock::new();
+    // What was appended goes, so that memory stays what it is.
+    let rotate_log = || {
+        assert!(log.rotate().expect("rotated"));
+        log.drop_before(log.next_lsn()).expect("dropped");
+    };
+    let rotate_store = || {
+        assert!(store.rotate().expect("rotated"));
+        store.drop_before(store.next_lsn()).expect("dropped");
+    };
+    let append_with = |stamp: Option<Timestamp>| {
+        let record = NewRecord::new(black_box(&PAYLOAD));
+        let record = match stamp {
+            Some(stamp) => record.timestamp(stamp),
+            None => record,
+        };
+        store.append_record(&record).expect("appended");
+    };
+    let mut contest = Contest::new(title, Better::Lower, NS_A_RECORD);
+    // What the last one is compared with comes first.
+    if stamps {
+        contest.add("Store and the clock", || {
+            laps(effort, || append_with(Some(clock.now())), rotate_store)
+        });
+    }
+    contest.add("Store", || {
+        laps(
+            effort,
+            || append_with(stamps.then_some(stamp)),
+            rotate_store,
+        )
+    });
+    contest.add("Log", || {
+        let append = || {
+            log.append(black_box(&PAYLOAD)).expect("appended");
+        };
+        laps(effort, append, rotate_log)
+    });
+    contest.hold(effort);
 }
 
 fn reading(effort: &Effort) {
@@ -111,7 +157,8 @@ fn reading(effort: &Effort) {
     {
         return;
     }
-    let (log, directory) = open_log(true);
+    let directory = scratch::directory();
+    let log = Engine::Mapped.log(&directory, true);
     let records = effort.scaled(READ_RECORDS);
     for _ in 0..records {
         log.append(&PAYLOAD).expect("appended");

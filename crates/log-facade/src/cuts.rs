@@ -5,10 +5,10 @@
 //! cursors remember how many cuts there had been when they were made, and ask
 //! here for the lowest of those that came since.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use crate::Lsn;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// The cuts of a log, since it was opened.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Cuts {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(log_loom)))]
 mod tests {
     use super::*;
 

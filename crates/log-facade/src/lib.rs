@@ -111,6 +111,7 @@ mod typed;
 mod cuts;
 mod news;
 mod shared;
+mod sync;
 
 mod clock;
 mod cursor;
@@ -130,6 +131,9 @@ pub mod conformance;
 
 #[cfg(feature = "tokio")]
 mod tasks;
+
+#[cfg(all(test, log_loom))]
+mod loom_models;
 
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};
 pub use cursor::{Cursor, CursorError, PinBound};

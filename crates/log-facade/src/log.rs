@@ -162,7 +162,7 @@ impl Log {
     fn append_stamped(&self, level: Level, record: &NewRecord<'_>) -> Result<Lsn, AppendError> {
         let shared = &self.shared;
         shared.begin(level)?;
-        let lsn = shared.engine.append(record)?;
+        let lsn = shared.appended(shared.engine.append(record))?;
         shared.finish(only(lsn), record.len_bytes(), level)?;
         Ok(lsn)
     }
@@ -234,7 +234,8 @@ impl Log {
         records: &[NewRecord<'_>],
     ) -> Result<Range<Lsn>, AppendError> {
         self.shared.begin(level)?;
-        let lsns = self.shared.engine.append_batch(records)?;
+        let appended = self.shared.engine.append_batch(records);
+        let lsns = self.shared.appended(appended)?;
         let bytes = records.iter().map(Payload::len_bytes).sum();
         self.shared.finish(lsns.clone(), bytes, level)?;
         Ok(lsns)
@@ -328,9 +329,10 @@ impl Log {
         let shared = &self.shared;
         let record = shared.stamped(record.clone());
         shared.begin(level)?;
-        let lsn = shared
+        let appended = shared
             .engine
-            .append_in_place(&record, payload_bytes, &mut fill)?;
+            .append_in_place(&record, payload_bytes, &mut fill);
+        let lsn = shared.appended(appended)?;
         shared.finish(only(lsn), record.len_bytes() + payload_bytes, level)?;
         Ok(lsn)
     }
@@ -567,7 +569,7 @@ impl Log {
     /// directory, [`Level::Published`] in memory.
     #[must_use]
     pub fn keeps(&self) -> Level {
-        self.shared.engine.keeps()
+        self.shared.keeps
     }
 
     /// Every segment, ascending; the last one takes the appends.

@@ -3,19 +3,21 @@
 //! Every call that can raise a watermark tells of it here when it is done:
 //! behind each append, commit and rotation. There is one bell for each level,
 //! so that a record which is published does not wake those who wait for what is
-//! durable. Ringing a bell at which nobody waits costs one relaxed load.
+//! durable. Ringing a bell at which nobody waits costs one relaxed load. Where
+//! somebody does, an append that raised neither mark rings neither bell: each
+//! remembers for which end it was rung.
 //!
 //! A log that is closed, or cut, is news as well: its subscriptions hold on to
 //! the door here and not to the log. The door is shut when the log is closed,
 //! and nobody is inside while it is cut.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError};
 
 use log_mmap::Bell;
 
 use crate::cuts::Cuts;
 use crate::shared::Shared;
+use crate::sync::{AtomicBool, AtomicU64, Ordering, RwLock, RwLockReadGuard};
 use crate::{Level, Lsn, Watermarks};
 
 /// The bells of a log.
@@ -39,7 +41,6 @@ struct Settled {
 
 impl Settled {
     /// Rings if `end` is news.
-    #[inline]
     fn tell(&self, end: u64) {
         // Relaxed: of those who see the same end, one rings, and it has seen
         // that end before; the bell orders what a waiter sees.
@@ -58,11 +59,15 @@ impl News {
         self.published.ring();
     }
 
-    /// Comes behind everything that may have written or synced.
+    /// Comes behind everything that may have written or synced. Asks for the
+    /// watermarks only if somebody waits for them.
     #[inline]
-    pub(crate) fn tell_settled(&self, watermarks: &Watermarks) {
-        self.written.tell(watermarks.written_end.0);
-        self.durable.tell(watermarks.durable_end.0);
+    pub(crate) fn tell_settled(&self, watermarks: impl FnOnce() -> Watermarks) {
+        if self.written.bell.is_awaited() || self.durable.bell.is_awaited() {
+            let watermarks = watermarks();
+            self.written.tell(watermarks.written_end.0);
+            self.durable.tell(watermarks.durable_end.0);
+        }
     }
 
     /// Where to wait for what reaches `level`.

@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub engine: Box<dyn Engine>,
     /// What opening found.
     pub report: OpenReport,
+    /// What the engine says that it keeps, which is asked for each append.
+    pub keeps: Level,
     pub policies: Policies,
     /// What records must have reached to be shown.
     pub read_level: Level,
@@ -62,6 +64,7 @@ impl Shared {
             full_at: AtomicU64::new(0),
             cursors: Arc::new(Cursors::open(storage)),
             report: without_cursors(engine.report()),
+            keeps: engine.keeps(),
             engine,
             policies,
             read_level,
@@ -98,15 +101,28 @@ impl Shared {
     /// background.
     #[inline]
     pub(crate) fn admit(&self, level: Level) -> Result<(), CommitError> {
-        let kept = self.engine.keeps();
-        if level > kept {
-            return Err(CommitError::LevelNotKept { asked: level, kept });
+        if level > self.keeps {
+            return Err(CommitError::LevelNotKept {
+                asked: level,
+                kept: self.keeps,
+            });
         }
         self.health.tell().map_err(CommitError::from)
     }
 
-    /// Comes behind every append: waits for the level, does the flush that the
-    /// count asks for, and gives word to those who care for full segments.
+    /// What the engine answered to an append. One that failed may have settled
+    /// earlier records on its way.
+    #[inline]
+    pub(crate) fn appended<R>(
+        &self,
+        answer: Result<R, engine::AppendError>,
+    ) -> Result<R, engine::AppendError> {
+        answer.inspect_err(|_| self.tell_settled())
+    }
+
+    /// Comes behind every append that did not fail: waits for the level, does
+    /// the flush that the count asks for, and gives word to those who care for
+    /// full segments.
     #[inline]
     pub(crate) fn finish(
         &self,
@@ -119,6 +135,12 @@ impl Shared {
         }
         let end = lsns.end;
         self.note_appended(end.0 - lsns.start.0, bytes);
+        // Being published needs nothing more, and so no room for an error.
+        if level == Level::Published && self.policies.flush.records.is_none() {
+            self.tell_settled();
+            self.notice_sealed();
+            return Ok(());
+        }
         let settled = self.settle(end, level);
         self.tell_settled();
         self.notice_sealed();
@@ -126,7 +148,7 @@ impl Shared {
     }
 
     /// What an append does behind being published.
-    #[inline]
+    #[inline(never)]
     fn settle(&self, end: Lsn, level: Level) -> Result<(), CommitError> {
         // Appending has done that.
         if level != Level::Published {
@@ -181,17 +203,20 @@ impl Shared {
     /// Has those look who wait for what is written or durable now.
     #[inline]
     pub(crate) fn tell_settled(&self) {
-        self.news.tell_settled(&self.engine.watermarks());
+        self.news.tell_settled(|| self.engine.watermarks());
     }
 
     /// Begins another segment if the active one has as many records as it may.
+    #[inline]
     pub(crate) fn rotate_if_full(&self) -> Result<(), AppendError> {
-        let Some(records) = self.policies.rotation.records else {
-            return Ok(());
-        };
-        if !self.may_be_full() {
-            return Ok(());
+        match self.policies.rotation.records {
+            Some(records) if self.may_be_full() => self.rotate_at(records),
+            _ => Ok(()),
         }
+    }
+
+    #[cold]
+    fn rotate_at(&self, records: u64) -> Result<(), AppendError> {
         let next = self.engine.next_lsn();
         if self.active_base().0.saturating_add(records) <= next.0 {
             self.rotate()?;
@@ -235,7 +260,7 @@ impl Shared {
     fn tell_of_sealed(&self) {
         // Files can wait for the housekeeper. Memory cannot: it is bounded by
         // nothing else, and dropping it takes no time.
-        if self.engine.keeps() == Level::Published
+        if self.keeps == Level::Published
             && let Err(error) = retention::apply_sizes(self)
         {
             self.fail(Task::Retain, error.into());
@@ -319,7 +344,7 @@ impl Shared {
     pub(crate) fn close(self: Arc<Self>) -> Result<(), CommitError> {
         match Arc::try_unwrap(self) {
             Ok(shared) => Ok(shared.engine.close()?),
-            Err(shared) => Ok(shared.engine.commit(Lsn(u64::MAX), shared.engine.keeps())?),
+            Err(shared) => Ok(shared.engine.commit(Lsn(u64::MAX), shared.keeps)?),
         }
     }
 }

@@ -113,7 +113,7 @@ impl Cursor {
             return Err(CursorError::Discarded { lsn, first });
         }
         let position = Lsn(lsn.0.saturating_add(1));
-        if shared.engine.keeps() > Level::Published {
+        if shared.keeps > Level::Published {
             let committed = shared.commit(position, Level::Durable);
             committed.map_err(crate::CommitError::from)?;
         }

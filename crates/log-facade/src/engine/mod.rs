@@ -43,7 +43,8 @@ use crate::{
 /// All methods may be called by any number of threads at once. Numbers are
 /// dense and begin where the engine says; ends are exclusive.
 pub trait Engine: Debug + Send + Sync + 'static {
-    /// The highest level that it keeps. A log on it refuses what is above.
+    /// The highest level that it keeps; does not change. A log on it refuses
+    /// what is above.
     fn keeps(&self) -> Level;
 
     /// What opening found.

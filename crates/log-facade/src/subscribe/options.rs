@@ -135,7 +135,7 @@ impl SubscribeOptions {
             .level
             .unwrap_or(Level::Published)
             .max(shared.read_level);
-        let kept = shared.engine.keeps();
+        let kept = shared.keeps;
         match asked > kept {
             true => Err(SubscribeError::LevelNotKept { asked, kept }),
             false => Ok(asked),

@@ -22,20 +22,27 @@ pub(crate) struct MappedMemory {
 
 #[derive(Debug)]
 struct Inode {
-    memory: Arc<Memory>,
+    /// Another one when the file grows, which one that is mapped does not.
+    memory: Mutex<Arc<Memory>>,
     holders: Arc<()>,
     /// Up to where it was populated, and in the longest of how many bytes.
     populated: Mutex<(u64, u64)>,
 }
 
+impl Inode {
+    fn memory(&self) -> Arc<Memory> {
+        Arc::clone(&self.memory.lock().unwrap())
+    }
+}
+
 impl MappedMemory {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
     pub(crate) fn files(&self) -> Files {
         let files = self.files.lock().unwrap();
-        let copy = |(name, inode): (&String, &Arc<Inode>)| {
-            let mut bytes = vec![0; inode.memory.len_bytes()];
-            inode.memory.load(0, &mut bytes);
-            (name.clone(), bytes)
-        };
+        let copy = |(name, inode): (&String, &Arc<Inode>)| (name.clone(), inode.memory().bytes());
         files.iter().map(copy).collect()
     }
 
@@ -89,7 +96,7 @@ impl Storage for MappedMemory {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let inode = Arc::new(Inode {
-            memory: Memory::new(len_bytes as usize),
+            memory: Mutex::new(Memory::new(len_bytes as usize)),
             holders: Arc::default(),
             populated: Mutex::default(),
         });
@@ -153,19 +160,26 @@ impl Handle {
 
 impl SegmentFile for Handle {
     fn len_bytes(&self) -> io::Result<u64> {
-        Ok(self.inode.memory.len_bytes() as u64)
+        Ok(self.inode.memory().len_bytes() as u64)
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let len_bytes = self.inode.memory.len_bytes();
-        let position = len_bytes.min(position as usize);
-        let filled = buffer.len().min(len_bytes - position);
-        self.inode.memory.load(position, &mut buffer[..filled]);
+        let memory = self.inode.memory();
+        let position = memory.len_bytes().min(position as usize);
+        let filled = buffer.len().min(memory.len_bytes() - position);
+        memory.load(position, &mut buffer[..filled]);
         Ok(filled)
     }
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
-        self.inode.memory.store(position as usize, bytes);
+        let mut memory = self.inode.memory.lock().unwrap();
+        let end = position as usize + bytes.len();
+        if end > memory.len_bytes() {
+            let longer = Memory::new(end);
+            longer.store(0, &memory.bytes());
+            *memory = longer;
+        }
+        memory.store(position as usize, bytes);
         Ok(())
     }
 
@@ -179,7 +193,7 @@ impl SegmentFile for Handle {
 
     fn region(&self, len_bytes: usize) -> io::Result<Region> {
         let hold = Box::new(Arc::clone(&self.inode.holders));
-        let region = Arc::clone(&self.inode.memory).region(len_bytes, hold);
+        let region = self.inode.memory().region(len_bytes, hold);
         region.ok_or(io::ErrorKind::InvalidInput.into())
     }
 

@@ -53,6 +53,13 @@ impl Memory {
         unsafe { words.as_ref() }
     }
 
+    /// A copy of all of it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len_bytes];
+        self.load(0, &mut bytes);
+        bytes
+    }
+
     /// Fills the buffer, from `position` on.
     pub(crate) fn load(&self, position: usize, buffer: &mut [u8]) {
         assert!(position + buffer.len() <= self.len_bytes);
@@ -119,9 +126,7 @@ impl sim::Memory for Memory {
     }
 
     fn load(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.len_bytes];
-        Self::load(self, 0, &mut bytes);
-        bytes
+        self.bytes()
     }
 
     fn store(&self, position: usize, bytes: &[u8]) {

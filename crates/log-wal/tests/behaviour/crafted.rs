@@ -1,12 +1,9 @@
 //! Files that nobody wrote by accident: whole checksums over impossible claims.
 
-mod common;
-
-use common::{Files, append, try_open, try_open_read_only};
+use crate::common::{Files, append};
+use crate::support::{TestStorage, try_open, try_open_read_only};
 use log_wal::format::{FrameKey, Header, HeaderFault, Predecessor};
-use log_wal::{
-    AppendError, CommitError, Lsn, MemStorage, OpenError, ReadError, TruncateError, WalReader,
-};
+use log_wal::{AppendError, CommitError, Lsn, OpenError, ReadError, TruncateError, WalReader};
 
 const CAPACITY: usize = 16 << 10;
 
@@ -95,7 +92,7 @@ fn a_log_whose_ids_are_used_up_can_be_read_and_takes_what_fits() {
         "{refused:?}"
     );
     append(&wal, 2, 3);
-    assert_eq!(common::count_of_prefix(wal.iter()), 3);
+    assert_eq!(crate::common::count_of_prefix(wal.iter()), 3);
     wal.close().unwrap();
 }
 
@@ -178,8 +175,8 @@ fn lengths_that_overlap_do_not_make_the_search_for_frames_long() {
 
 #[test]
 fn removals_of_a_truncation_may_reach_the_disk_in_any_order() {
-    let storage = MemStorage::new();
-    let mut wal = common::open(&storage);
+    let storage = TestStorage::new();
+    let mut wal = crate::support::open(&storage);
     for lsn in 0..5 {
         append(&wal, lsn, lsn + 1);
         if lsn < 4 {

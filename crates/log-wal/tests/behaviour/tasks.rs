@@ -1,17 +1,16 @@
 //! Futures that wait for the disk, polled by hand: no runtime, no sleeping, and
 //! mostly no thread.
 
-mod common;
-
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use common::{count_of_prefix, open, payload};
+use crate::common::{count_of_prefix, payload};
+use crate::support::{TestStorage, open};
 use log_wal::storage::sim::{Failure, Fault, Operation, SimError, SimStorage};
-use log_wal::{Append, AppendError, CommitError, Level, Lsn, MemStorage, Wal, WalOptions};
+use log_wal::{Append, AppendError, CommitError, Level, Lsn, Wal, WalOptions};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -78,7 +77,7 @@ fn run_all<F: Future + Unpin>(mut tasks: Vec<Task<F>>) -> Vec<F::Output> {
     done
 }
 
-fn large(storage: &MemStorage) -> Wal {
+fn large(storage: &TestStorage) -> Wal {
     Wal::with_storage(Arc::new(storage.clone()), WalOptions::default()).expect("it opens")
 }
 
@@ -89,7 +88,7 @@ fn appends(wal: &Wal, count: u64) -> Vec<Task<Append<Vec<u8>>>> {
 
 #[test]
 fn a_thousand_tasks_of_one_thread_share_a_sync() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let before = wal.stats().syncs;
     let lsns = run_all(appends(&wal, 1000));
     assert_eq!(lsns.len(), 1000);
@@ -102,7 +101,7 @@ fn a_thousand_tasks_of_one_thread_share_a_sync() {
 
 #[test]
 fn who_waits_is_counted_once_and_shares_a_group() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let counts = |wal: &Wal| {
         let stats = wal.stats();
         (stats.commits, stats.groups, stats.syncs)
@@ -143,7 +142,7 @@ fn who_waits_is_counted_once_and_shares_a_group() {
 
 #[test]
 fn while_there_is_a_committer_no_poll_touches_the_disk() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let committer = wal.committer();
     assert!(!committer.run(Duration::ZERO).unwrap(), "nobody waits");
     let before = wal.stats();
@@ -178,7 +177,7 @@ impl Wake for Unpark {
 #[test]
 fn a_committer_on_its_own_thread_serves_the_tasks_of_others() {
     const TASKS: u64 = 300;
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let before = wal.stats().syncs;
     let committer = wal.committer();
     let is_over = AtomicBool::new(false);
@@ -215,7 +214,7 @@ fn a_committer_on_its_own_thread_serves_the_tasks_of_others() {
 
 #[test]
 fn a_caller_that_blocks_works_for_tasks_too() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let mut tasks = appends(&wal, 10);
     for task in &mut tasks {
         assert!(task.poll().is_pending());
@@ -232,7 +231,7 @@ fn a_caller_that_blocks_works_for_tasks_too() {
 
 #[test]
 fn the_waker_of_the_latest_poll_is_the_one_that_is_used() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let committer = wal.committer();
     let mut task = Task::new(wal.append_async(payload(0), Level::Durable));
     assert!(task.poll().is_pending());
@@ -244,7 +243,7 @@ fn the_waker_of_the_latest_poll_is_the_one_that_is_used() {
 
 #[test]
 fn fault_28_tasks_that_are_dropped_hold_nobody_up() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let mut tasks = appends(&wal, 30);
     for task in &mut tasks {
         assert!(task.poll().is_pending());
@@ -261,7 +260,7 @@ fn fault_28_tasks_that_are_dropped_hold_nobody_up() {
 
 #[test]
 fn fault_28_tasks_look_after_themselves_when_the_last_committer_goes() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let (one, other) = (wal.committer(), wal.committer());
     let mut tasks = appends(&wal, 10);
     for task in &mut tasks {
@@ -280,7 +279,7 @@ fn fault_28_tasks_look_after_themselves_when_the_last_committer_goes() {
 
 #[test]
 fn what_dropping_an_append_means_can_be_told_by_its_number() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     let _committer = wal.committer();
     let append = wal.append_async(payload(0), Level::Durable);
     assert_eq!(append.lsn(), None);
@@ -299,7 +298,7 @@ fn an_append_that_finds_no_room_waits_without_blocking() {
     let options = WalOptions::default()
         .segment_bytes(16 << 10)
         .backlog_segments_max(1);
-    let wal = Wal::with_storage(Arc::new(MemStorage::new()), options).unwrap();
+    let wal = Wal::with_storage(Arc::new(TestStorage::new()), options).unwrap();
     let committer = wal.committer();
     let append = || Task::new(wal.append_async(vec![7; 7000], Level::Published));
     let mut appended = 0;
@@ -325,7 +324,7 @@ fn an_append_that_finds_no_room_waits_without_blocking() {
 
 #[test]
 fn a_commit_covers_what_was_published_when_it_was_made() {
-    let wal = large(&MemStorage::new());
+    let wal = large(&TestStorage::new());
     wal.append(&payload(0)).unwrap();
     let commit = wal.commit_async(Lsn(u64::MAX), Level::Durable);
     let seen = wal.commit_async(Lsn(1), Level::Published);
@@ -387,7 +386,7 @@ fn fault_18_a_full_disk_is_told_to_the_tasks_that_a_committer_works_for() {
 #[test]
 fn fault_30_closing_gives_every_task_a_result() {
     for drops in [false, true] {
-        let storage = MemStorage::new();
+        let storage = TestStorage::new();
         let wal = open(&storage);
         let committer = wal.committer();
         let mut waiting = appends(&wal, 10);
@@ -422,7 +421,7 @@ fn fault_30_closing_gives_every_task_a_result() {
 
 #[test]
 fn fault_30_what_waits_when_the_log_is_truncated_gets_a_result() {
-    let mut wal = open(&MemStorage::new());
+    let mut wal = open(&TestStorage::new());
     let committer = wal.committer();
     let mut tasks = appends(&wal, 10);
     for task in &mut tasks[..5] {
@@ -450,7 +449,7 @@ fn fault_30_what_waits_when_the_log_is_truncated_gets_a_result() {
 
 #[test]
 fn a_truncation_that_is_refused_leaves_the_futures_alone() {
-    let mut wal = open(&MemStorage::new());
+    let mut wal = open(&TestStorage::new());
     let mut task = Task::new(wal.append_async(payload(0), Level::Durable));
     assert!(task.poll().is_pending());
     assert!(wal.truncate_after(Lsn(9)).is_err());

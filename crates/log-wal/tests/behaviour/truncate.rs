@@ -1,20 +1,19 @@
 //! Discarding records from the end.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{append, count_of_prefix, open, payload, payloads, small};
-use log_wal::{Lsn, MemStorage, TruncateError, Verify, Wal, WalReader};
+use crate::common::{append, count_of_prefix, payload, payloads, small};
+use crate::support::{TestStorage, open};
+use log_wal::{Lsn, TruncateError, Verify, Wal, WalReader};
 
-fn log_of(records: u64) -> (MemStorage, Wal) {
-    let storage = MemStorage::new();
+fn log_of(records: u64) -> (TestStorage, Wal) {
+    let storage = TestStorage::new();
     let wal = open(&storage);
     append(&wal, 0, records);
     (storage, wal)
 }
 
-fn check_whole(storage: &MemStorage, records: u64) {
+fn check_whole(storage: &TestStorage, records: u64) {
     let reader = WalReader::with_storage(Arc::new(storage.clone())).unwrap();
     assert_eq!(count_of_prefix(reader.iter()), records);
     let damage = reader.verify().damage;
@@ -78,7 +77,7 @@ fn what_was_discarded_never_comes_back() {
     }
     wal.flush().unwrap();
     // The process dies.
-    let killed = MemStorage::with_files(storage.files());
+    let killed = TestStorage::with_files(storage.files());
     let found = payloads(open(&killed).iter());
     assert_eq!(found[..20], (0..20).map(payload).collect::<Vec<_>>());
     assert_eq!(found[20..], new, "INV-W8");

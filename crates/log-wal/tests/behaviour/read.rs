@@ -1,19 +1,18 @@
 //! Finding one record by its number, wherever it lies.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{append, newest, open, payload, payloads, small, try_open, try_open_read_only};
-use log_wal::{Lsn, MemStorage, ReadError, Record, Wal, WalOptions};
+use crate::common::{append, newest, payload, payloads, small};
+use crate::support::{TestStorage, open, try_open, try_open_read_only};
+use log_wal::{Lsn, ReadError, Record, Wal, WalOptions};
 
 /// Large enough for many waypoints, small enough for several segments.
 fn options() -> WalOptions {
     WalOptions::default().segment_bytes(256 << 10)
 }
 
-fn open_with(storage: &MemStorage) -> Wal {
+fn open_with(storage: &TestStorage) -> Wal {
     Wal::with_storage(Arc::new(storage.clone()), options()).unwrap()
 }
 
@@ -72,7 +71,7 @@ fn same_one_by_one(
 
 #[test]
 fn every_record_is_found_by_its_number() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open_with(&storage);
     write_all_kinds(&wal);
     let end = wal.next_lsn();
@@ -98,7 +97,7 @@ fn every_record_is_found_by_its_number() {
 /// Reading begins at every record, not only where a segment does.
 #[test]
 fn an_iterator_may_begin_anywhere() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open_with(&storage);
     write_all_kinds(&wal);
     let end = wal.next_lsn();
@@ -118,7 +117,7 @@ fn an_iterator_may_begin_anywhere() {
 
 #[test]
 fn a_lent_record_is_the_same_as_a_kept_one() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open_with(&storage);
     write_all_kinds(&wal);
     wal.sync().unwrap();
@@ -136,7 +135,7 @@ fn a_lent_record_is_the_same_as_a_kept_one() {
 
 /// Three segments of which the first has damage in one place.
 fn with_damage(at: impl Fn(&mut [u8])) -> (Vec<Vec<u8>>, Wal) {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open(&storage);
     append(&wal, 0, 60);
     let whole = payloads(wal.iter());
@@ -205,7 +204,7 @@ fn no_flipped_bit_brings_back_a_wrong_record() {
 
 #[test]
 fn what_was_dropped_is_said_to_be_gone() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open(&storage);
     append(&wal, 0, 30);
     wal.rotate().unwrap();
@@ -265,7 +264,7 @@ fn readers_beside_a_writer_and_a_checkpoint_find_the_right_record() {
 /// Frames that look as if they had the same length, and do not. `INV-W11`
 #[test]
 fn a_guess_that_is_wrong_costs_a_longer_way() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open_with(&storage);
     // Of sixteen frames the last makes up for what the others lack.
     for round in 0..4000_u64 {

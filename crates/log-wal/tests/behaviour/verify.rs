@@ -1,11 +1,10 @@
 //! Every frame of a log that is large enough for several threads.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Files, newest};
-use log_wal::{Damage, Lsn, MemStorage, OpenError, Verify, Wal, WalOptions, WalReader};
+use crate::common::{Files, newest};
+use crate::support::TestStorage;
+use log_wal::{Damage, Lsn, OpenError, Verify, Wal, WalOptions, WalReader};
 
 const SEGMENT_BYTES: u64 = 4 << 20;
 
@@ -17,7 +16,7 @@ fn options(verify: Verify) -> WalOptions {
 
 /// Some five segments; records shorter and longer than what is read at a time.
 fn large_log() -> (Files, u64) {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = Wal::with_storage(Arc::new(storage.clone()), options(Verify::Tail)).unwrap();
     let lengths = [0, 1, 300, 40_000, 127 << 10, 128 << 10, 129 << 10, 700_000];
     let mut records = 0;
@@ -35,12 +34,12 @@ fn large_log() -> (Files, u64) {
 }
 
 fn open_all(files: &Files) -> Result<Wal, OpenError> {
-    let storage = MemStorage::with_files(files.clone());
+    let storage = TestStorage::with_files(files.clone());
     Wal::with_storage(Arc::new(storage), options(Verify::All))
 }
 
 fn reader(files: &Files) -> WalReader {
-    WalReader::with_storage(Arc::new(MemStorage::with_files(files.clone()))).unwrap()
+    WalReader::with_storage(Arc::new(TestStorage::with_files(files.clone()))).unwrap()
 }
 
 fn flip(files: &mut Files, name: &str, at: usize) {

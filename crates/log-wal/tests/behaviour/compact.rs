@@ -1,13 +1,12 @@
 //! Taking records out of sealed segments.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{Files, append, open, payload, small};
+use crate::common::{Files, append, payload, small};
+use crate::support::{TestStorage, open};
 use log_wal::storage::sim::{Chance, SimStorage};
-use log_wal::{Lsn, MemStorage, Storage, Verify, Wal, WalReader};
+use log_wal::{Lsn, Storage, Verify, Wal, WalReader};
 
 const RECORDS: u64 = 1000;
 
@@ -43,7 +42,7 @@ fn expected(compacted_end: Lsn, count: u64) -> BTreeMap<u64, Vec<u8>> {
 }
 
 fn check_whole(files: &Files, expected: &BTreeMap<u64, Vec<u8>>) {
-    let storage = Arc::new(MemStorage::with_files(files.clone()));
+    let storage = Arc::new(TestStorage::with_files(files.clone()));
     let reader = WalReader::with_storage(storage.clone()).unwrap();
     assert_eq!(&records(reader.iter()), expected);
     let damage = reader.verify().damage;
@@ -54,7 +53,7 @@ fn check_whole(files: &Files, expected: &BTreeMap<u64, Vec<u8>>) {
 
 #[test]
 fn what_stays_keeps_its_number_and_the_rest_has_none() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open(&storage);
     append(&wal, 0, RECORDS);
     wal.sync().unwrap();
@@ -85,7 +84,7 @@ fn what_stays_keeps_its_number_and_the_rest_has_none() {
 
 #[test]
 fn a_compacted_segment_can_be_compacted_dropped_and_truncated() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let mut wal = open(&storage);
     append(&wal, 0, RECORDS);
     wal.sync().unwrap();
@@ -117,7 +116,7 @@ fn a_compacted_segment_can_be_compacted_dropped_and_truncated() {
 
 #[test]
 fn a_segment_that_was_dropped_is_not_written_again() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open(&storage);
     append(&wal, 0, RECORDS);
     wal.sync().unwrap();
@@ -138,14 +137,14 @@ fn a_segment_that_was_dropped_is_not_written_again() {
 
 #[test]
 fn a_damaged_segment_is_left_as_it_is() {
-    let storage = MemStorage::new();
+    let storage = TestStorage::new();
     let wal = open(&storage);
     append(&wal, 0, RECORDS);
     wal.close().unwrap();
     let mut files = storage.files();
     let oldest = files.keys().next().unwrap().clone();
     files.get_mut(&oldest).unwrap()[9000] ^= 1;
-    let storage = MemStorage::with_files(files.clone());
+    let storage = TestStorage::with_files(files.clone());
     let wal = open(&storage);
     let segment = wal.sealed().remove(0);
     assert!(wal.compact_sealed(&segment, |_| false).is_err());

@@ -155,7 +155,8 @@ pub enum SegmentState {
     Active,
     /// Takes no more records, and waits in memory to be written and sealed.
     Full,
-    /// Complete on disk; never written again.
+    /// Complete on disk. Its file is never written to again: a compaction puts
+    /// another one in its place.
     Sealed,
 }
 

@@ -8,9 +8,11 @@
 //! Who wants to use a file again, or to shorten it, locks it alone, which fails
 //! at once if somebody holds it, and does so under that lock. A reader opens by name
 //! first and locks second, so it may get the lock on a file that was renamed in
-//! between: it looks whether the name still leads to its file, and if not, the
-//! file was not there. As no segment's name is ever used twice, the lock and
-//! that look together say: this is the file that was asked for, and it stays.
+//! between: it looks whether the name still leads to its file. If the name
+//! leads nowhere, the file was not there; if it leads to another file, that one
+//! is the segment, compacted, and is opened instead. As no segment's name is
+//! ever used for another one, the lock and that look together say: this is the
+//! file that was asked for, and it stays.
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
@@ -56,19 +58,20 @@ pub(super) fn lock_within_a_moment(
 /// What the operating system says; `NotFound` also if the file is being taken
 /// out of its log right now.
 pub fn open_held(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
-    match lock_within_a_moment(|| file.try_lock_shared(), std::thread::sleep) {
-        Ok(()) => {}
-        // It is being renamed, by somebody who has stopped half-way.
-        Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::NotFound.into()),
-        // No locks in this file system: then nobody can use a file again.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    if is_same_file(&file.metadata()?, &fs::metadata(path)?) {
-        Ok(file)
-    } else {
-        Err(io::ErrorKind::NotFound.into())
+    // Once more only if a whole segment was written and renamed meanwhile.
+    loop {
+        let file = File::open(path)?;
+        match lock_within_a_moment(|| file.try_lock_shared(), std::thread::sleep) {
+            Ok(()) => {}
+            // It is being renamed, by somebody who has stopped half-way.
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::NotFound.into()),
+            // No locks in this file system: then nobody can use a file again.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        if is_same_file(&file.metadata()?, &fs::metadata(path)?) {
+            return Ok(file);
+        }
     }
 }
 
@@ -118,6 +121,8 @@ fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn file_in(directory: &tempfile::TempDir) -> (std::path::PathBuf, std::path::PathBuf) {
@@ -159,6 +164,24 @@ mod tests {
         fs::write(&from, b"another").unwrap();
         let (opened, named) = (opened.metadata().unwrap(), fs::metadata(&from).unwrap());
         assert!(!is_same_file(&opened, &named));
+    }
+
+    #[test]
+    fn a_file_whose_name_another_one_takes_is_not_said_to_be_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, beside) = file_in(&directory);
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    fs::write(&beside, b"compacted").unwrap();
+                    fs::rename(&beside, &path).unwrap();
+                }
+            });
+            let opened = (0..2000).find_map(|_| open_held(&path).err());
+            is_done.store(true, Ordering::Relaxed);
+            assert!(opened.is_none(), "{opened:?}");
+        });
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use log_wal::{CompactError, Lsn, SealedSegment};
+use log_wal::{CompactError, Lsn, ReadError, SealedSegment};
 
 use crate::envelope::Record;
 use crate::leftovers;
@@ -101,7 +101,12 @@ impl Store {
             && let [.., last] = segments
         {
             for record in self.range(first.base..last.end) {
-                let record = record?;
+                let record = match record {
+                    // Dropped meanwhile: it goes on behind that, and what was
+                    // dropped superseded nothing.
+                    Err(ReadError::Truncated { .. }) => continue,
+                    record => record?,
+                };
                 let Some(key) = record.key() else {
                     continue;
                 };

@@ -203,6 +203,20 @@ pub(crate) mod made {
         file.extend(cell);
     }
 
+    /// The segment without its first record, as compaction writes it.
+    #[cfg(log_loom)]
+    pub(crate) fn without_first(mut file: Vec<u8>, base: Lsn) -> Vec<u8> {
+        let frame = &mut file[FIRST_POSITION as usize..];
+        let bits = frame
+            .first_chunk()
+            .map_or(0, |bits| u64::from_le_bytes(*bits));
+        let word = log_wal::format::Word::from_bits(bits);
+        let cell = &mut frame[..word.cell_bytes()];
+        let word = FrameKey::new(SALT).build_void(cell, FIRST_POSITION, base, word);
+        cell[..8].copy_from_slice(&word.to_bits().to_le_bytes());
+        file
+    }
+
     pub(crate) fn frames(file: Vec<u8>, base: Lsn, records: u64) -> Frames {
         Frames::new(Bytes::from(file), SALT, base, Lsn(base.0 + records))
     }

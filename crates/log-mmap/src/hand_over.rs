@@ -87,11 +87,16 @@ mod loom {
     impl Files {
         fn new(segments: u64) -> Self {
             let files = Self(tempfile::tempdir().unwrap());
-            for lsn in 0..segments {
-                let bytes = made::segment(Lsn(lsn), &[&lsn.to_le_bytes()]);
-                std::fs::write(path(files.0.path(), lsn), bytes).unwrap();
-            }
+            (0..segments).for_each(|lsn| files.put(lsn, bytes_of(lsn)));
             files
+        }
+
+        /// Puts a file in the place of that of a segment, as
+        /// `Wal::compact_sealed` does it.
+        fn put(&self, lsn: u64, bytes: Vec<u8>) {
+            let beside = self.0.path().join("new");
+            std::fs::write(&beside, bytes).unwrap();
+            std::fs::rename(beside, path(self.0.path(), lsn)).unwrap();
         }
 
         fn segment(&self, lsn: u64) -> SealedSegment {
@@ -111,6 +116,10 @@ mod loom {
                 file_bytes,
             }
         }
+    }
+
+    fn bytes_of(lsn: u64) -> Vec<u8> {
+        made::segment(Lsn(lsn), &[&lsn.to_le_bytes()])
     }
 
     fn path(directory: &Path, lsn: u64) -> PathBuf {
@@ -251,6 +260,34 @@ mod loom {
             assert_eq!(record.payload(), 0_u64.to_le_bytes(), "INV-M5");
             other.join().unwrap();
             assert_eq!(catalog.mapped_count(), 1);
+        });
+    }
+
+    #[test]
+    fn a_segment_that_is_compacted_is_found_old_or_new_and_then_new() {
+        let files = Arc::new(Files::new(1));
+        explore(2, move || {
+            files.put(0, bytes_of(0));
+            let log = Log::new(vec![files.segment(0)]);
+            let catalog = Arc::new(Catalog::new(Lsn(0), &log, POLICY));
+            let compactor = {
+                let (files, catalog) = (Arc::clone(&files), Arc::clone(&catalog));
+                thread::spawn(move || {
+                    files.put(0, made::without_first(bytes_of(0), Lsn(0)));
+                    catalog.renew(&files.segment(0));
+                })
+            };
+            let held = match catalog.record(Lsn(0)) {
+                Some(Some(Ok(record))) => Some(record),
+                Some(None) => None,
+                other => panic!("INV-M1: {other:?}"),
+            };
+            compactor.join().unwrap();
+            let found = catalog.record(Lsn(0));
+            assert!(matches!(found, Some(None)), "the new one: {found:?}");
+            for record in held {
+                assert_eq!(record.payload(), 0_u64.to_le_bytes(), "INV-M5");
+            }
         });
     }
 }

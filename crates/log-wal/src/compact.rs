@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use log_core::{CELL_HEADER_BYTES, Lsn, PAYLOAD_BYTES_MAX, Word, cell_bytes};
 
-use crate::error::{CommitError, CompactError};
+use crate::error::{CommitError, CompactError, ReadError};
 use crate::file_scan::FileScan;
 use crate::format::{FIRST_POSITION, FrameKey};
 use crate::open_files::{OpenFile, Wanted};
@@ -54,7 +54,11 @@ impl Shared {
         if segment.base == segment.end || !self.has_sealed(segment) {
             return Ok(None);
         }
-        let file = self.open_sealed(segment.base, Wanted::RecordsFrom)?;
+        let file = match self.open_sealed(segment.base, Wanted::RecordsFrom) {
+            // It was dropped just now.
+            Err(ReadError::Truncated { .. }) => return Ok(None),
+            file => file?,
+        };
         let plan = Plan::make(&file, keep)?;
         if plan.dropped_records == 0 {
             return Ok(None);

@@ -3,7 +3,7 @@
 //! place of one that cannot be used.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 use std::{fs, io};
 
@@ -17,11 +17,11 @@ use crate::script;
 const RECORDS: u64 = 24;
 
 /// Where the checksum of an index is.
-const CRC: std::ops::Range<usize> = 60..64;
-const FIRST_ENTRY: usize = 64;
+pub(crate) const CRC: std::ops::Range<usize> = 60..64;
+pub(crate) const FIRST_ENTRY: usize = 64;
 
 /// No index is made longer.
-const INDEX_BYTES_MAX: usize = 4096;
+pub(crate) const INDEX_BYTES_MAX: usize = 4096;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Step {
@@ -51,11 +51,48 @@ enum Step {
     Write,
 }
 
-/// A log of two segments, and the path of the index of the first.
+/// A log of two segments, and the name of an index of the first.
 #[derive(Debug)]
-struct Log {
+pub(crate) struct Log {
     files: BTreeMap<String, Vec<u8>>,
     index: String,
+}
+
+impl Log {
+    /// Reads what is in a directory.
+    pub(crate) fn read(directory: &Path, extension: &str) -> io::Result<Self> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.insert(name, fs::read(entry.path())?);
+        }
+        let is_index = |name: &&String| name.ends_with(extension);
+        let index = files.keys().find(is_index).cloned();
+        let index = index.ok_or_else(|| io::Error::other("a sealed segment has no index"))?;
+        Ok(Self { files, index })
+    }
+
+    pub(crate) fn index_bytes(&self) -> &[u8] {
+        &self.files[&self.index]
+    }
+
+    /// Writes it, with other bytes in place of its index, or none.
+    pub(crate) fn write(&self, directory: &Path, index: Option<&[u8]>) -> io::Result<()> {
+        for (name, bytes) in &self.files {
+            match index {
+                Some(index) if *name == self.index => fs::write(directory.join(name), index)?,
+                None if *name == self.index => {}
+                _ => fs::write(directory.join(name), bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in place of its index there.
+    pub(crate) fn index_in(&self, directory: &Path) -> Option<Vec<u8>> {
+        fs::read(directory.join(&self.index)).ok()
+    }
 }
 
 static LOG: LazyLock<Log> = LazyLock::new(|| make_log().expect("a temporary directory works"));
@@ -63,7 +100,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| make_log().expect("a temporary dire
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
     let steps: Vec<Step> = script::read(bytes);
-    let mut index = Some(LOG.files[&LOG.index].clone());
+    let mut index = Some(LOG.index_bytes().to_vec());
     let (mut checksum_is_right, mut writes) = (true, false);
     for step in steps {
         match step {
@@ -91,15 +128,7 @@ fn make_log() -> io::Result<Log> {
         store.append(&payload(lsn)).map_err(io::Error::other)?;
     }
     store.close().map_err(io::Error::other)?;
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(directory.path())? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        files.insert(name, fs::read(entry.path())?);
-    }
-    let index = files.keys().find(|name| name.ends_with(".index")).cloned();
-    let index = index.ok_or_else(|| io::Error::other("a sealed segment has no index"))?;
-    Ok(Log { files, index })
+    Log::read(directory.path(), ".index")
 }
 
 /// Every record has an entry, and then every other one.
@@ -153,13 +182,14 @@ fn change(step: Step, index: &mut Vec<u8>) {
     }
 }
 
-fn put(index: &mut [u8], at: usize, value: impl FnOnce(u32) -> u32) {
+pub(crate) fn put(index: &mut [u8], at: usize, value: impl FnOnce(u32) -> u32) {
     if let Some(field) = index.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
         *field = value(u32::from_le_bytes(*field)).to_le_bytes();
     }
 }
 
-fn finish(index: &mut [u8]) {
+/// Makes the checksum right.
+pub(crate) fn finish(index: &mut [u8]) {
     if index.len() < CRC.end {
         return;
     }
@@ -171,20 +201,10 @@ fn finish(index: &mut [u8]) {
 
 fn check(index: Option<&[u8]>, writes: bool) -> io::Result<()> {
     let directory = tempfile::tempdir()?;
-    for (name, bytes) in &LOG.files {
-        match index {
-            Some(index) if *name == LOG.index => fs::write(directory.path().join(name), index)?,
-            None if *name == LOG.index => {}
-            _ => fs::write(directory.path().join(name), bytes)?,
-        }
-    }
+    LOG.write(directory.path(), index)?;
     let state = check_reader(directory.path());
-    let path: PathBuf = directory.path().join(&LOG.index);
-    assert_eq!(
-        fs::read(&path).ok().as_deref(),
-        index,
-        "a reader writes nothing"
-    );
+    let left = LOG.index_in(directory.path());
+    assert_eq!(left.as_deref(), index, "a reader writes nothing");
     if writes {
         check_writer(directory.path(), state);
     }

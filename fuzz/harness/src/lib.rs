@@ -14,11 +14,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod envelope;
 pub mod frame;
 pub mod header;
 pub mod index;
 pub mod operations;
 pub mod recovery;
+pub mod time_index;
 
 mod image;
 mod layout;
@@ -44,12 +46,14 @@ pub struct Target {
 
 /// All of them.
 #[rustfmt::skip]
-pub const TARGETS: [Target; 5] = [
-    Target { name: "frame",      run: frame::run,      show: frame::show,      seeds: frame::seeds,      tokens: frame::tokens      },
-    Target { name: "header",     run: header::run,     show: header::show,     seeds: header::seeds,     tokens: header::tokens     },
-    Target { name: "recovery",   run: recovery::run,   show: recovery::show,   seeds: recovery::seeds,   tokens: recovery::tokens   },
-    Target { name: "operations", run: operations::run, show: operations::show, seeds: operations::seeds, tokens: operations::tokens },
-    Target { name: "index",      run: index::run,      show: index::show,      seeds: index::seeds,      tokens: index::tokens      },
+pub const TARGETS: [Target; 7] = [
+    Target { name: "frame",       run: frame::run,       show: frame::show,       seeds: frame::seeds,       tokens: frame::tokens        },
+    Target { name: "header",      run: header::run,      show: header::show,      seeds: header::seeds,      tokens: header::tokens       },
+    Target { name: "recovery",    run: recovery::run,    show: recovery::show,    seeds: recovery::seeds,    tokens: recovery::tokens     },
+    Target { name: "operations",  run: operations::run,  show: operations::show,  seeds: operations::seeds,  tokens: operations::tokens   },
+    Target { name: "index",       run: index::run,       show: index::show,       seeds: index::seeds,       tokens: index::tokens        },
+    Target { name: "time_index",  run: time_index::run,  show: time_index::show,  seeds: time_index::seeds,  tokens: time_index::tokens   },
+    Target { name: "envelope",    run: envelope::run,    show: envelope::show,    seeds: envelope::seeds,    tokens: envelope::tokens     },
 ];
 
 impl Target {

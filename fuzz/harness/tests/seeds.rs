@@ -65,6 +65,16 @@ fn every_seed_of_index_keeps_its_promises() {
 }
 
 #[test]
+fn every_seed_of_time_index_keeps_its_promises() {
+    run_seeds("time_index");
+}
+
+#[test]
+fn every_seed_of_envelope_keeps_its_promises() {
+    run_seeds("envelope");
+}
+
+#[test]
 fn the_committed_seeds_and_dictionaries_are_those_that_are_written_now() {
     const HOW: &str = "run `cargo run -p log-fuzz`";
     for target in TARGETS {

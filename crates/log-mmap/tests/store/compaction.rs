@@ -181,6 +181,50 @@ fn who_reads_while_it_is_compacted_sees_the_old_or_the_new_one() {
 }
 
 #[test]
+fn segments_that_are_dropped_meanwhile_keep_no_other_from_being_compacted() {
+    const END: u64 = 2000;
+    for round in 0..4 {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), dense()).unwrap();
+        append(&store, 0..END);
+        store.rotate().unwrap();
+        thread::scope(|scope| {
+            let store = &store;
+            scope.spawn(move || {
+                for end in (0..END / 2).step_by(50) {
+                    store.drop_before(Lsn(end)).unwrap();
+                }
+            });
+            scope.spawn(move || store.compact_before(Lsn(END), |_| true).unwrap());
+        });
+        let first = store.first_lsn().0;
+        let found: Vec<_> = store.iter().map(|it| it.unwrap().lsn().0).collect();
+        let mut left = expected(END, END);
+        left.retain(|lsn| *lsn >= first);
+        assert_eq!(found, left, "round {round}");
+    }
+}
+
+#[test]
+fn what_is_dropped_before_its_turn_is_not_compacted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), dense()).unwrap();
+    append(&store, 0..600);
+    store.rotate().unwrap();
+    let mut dropped = 0;
+    let report = store.compact_before(Lsn(600), |_| {
+        dropped += store.drop_before(Lsn(500)).unwrap();
+        true
+    });
+    assert!(report.is_ok() && dropped > 2, "{report:?}");
+    let first = store.first_lsn().0;
+    let found: Vec<_> = store.iter().map(|it| it.unwrap().lsn().0).collect();
+    let mut left = expected(600, 600);
+    left.retain(|lsn| *lsn >= first);
+    assert_eq!(found, left);
+}
+
+#[test]
 fn indexes_of_the_old_files_change_no_answer() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), dense()).unwrap();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::support::{index_paths, options, time_index_paths};
-use log_mmap::{Lsn, NewRecord, ReadError, Reader, Record, Store, Timestamp};
+use log_mmap::{Lsn, NewRecord, ReadError, Reader, Record, SegmentState, Store, Timestamp};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -21,9 +21,18 @@ enum Step {
     Drop(prop::sample::Index),
     /// Discard what lies from a record on.
     Truncate(prop::sample::Index),
+    /// Keep the newest record of each key below a record, or not even that if
+    /// it only says that the key is gone.
+    Compact {
+        before: prop::sample::Index,
+        keeps_tombstones: bool,
+    },
     Reopen {
         index_interval_bytes: u32,
     },
+    /// Remember the index files there are, and put them back.
+    SaveIndexes,
+    RestoreIndexes,
     /// An index file loses its end, or everything.
     DamageIndex {
         which: prop::sample::Index,
@@ -39,8 +48,11 @@ enum Step {
 /// Timestamps are below this.
 const MOMENTS: u64 = 101;
 
+/// How many keys there are.
+const KEYS: usize = 5;
+
 fn step() -> impl Strategy<Value = Step> {
-    let length = prop_oneof![8 => 0..300_usize, 2 => 300..6000_usize];
+    let length = prop_oneof![2 => Just(0), 6 => 0..300_usize, 2 => 300..6000_usize];
     let interval = prop_oneof![Just(0), Just(300), Just(4096)];
     prop_oneof![
         8 => length.clone().prop_map(Step::Append),
@@ -51,7 +63,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Index),
         1 => any::<prop::sample::Index>().prop_map(Step::Drop),
         1 => any::<prop::sample::Index>().prop_map(Step::Truncate),
+        2 => (any::<prop::sample::Index>(), any::<bool>())
+            .prop_map(|(before, keeps_tombstones)| Step::Compact { before, keeps_tombstones }),
         1 => interval.prop_map(|index_interval_bytes| Step::Reopen { index_interval_bytes }),
+        1 => Just(Step::SaveIndexes),
+        1 => Just(Step::RestoreIndexes),
         1 => (any::<prop::sample::Index>(), any::<prop::sample::Index>())
             .prop_map(|(which, kept)| Step::DamageIndex { which, kept }),
         4 => any::<prop::sample::Index>().prop_map(Step::Read),
@@ -70,10 +86,14 @@ struct Pair<'a> {
     model: BTreeMap<u64, Vec<u8>>,
     /// The timestamps of those that have one.
     times: BTreeMap<u64, Timestamp>,
+    /// The keys of those that have one. Without a payload they are tombstones.
+    keys: BTreeMap<u64, [u8; 1]>,
     first: u64,
     end: u64,
     /// Counts payloads, so that no two are the same.
     made: usize,
+    /// Index files as they once were.
+    saved_indexes: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl<'a> Pair<'a> {
@@ -83,9 +103,11 @@ impl<'a> Pair<'a> {
             store: Some(Store::open(directory, options(300)).unwrap()),
             model: BTreeMap::new(),
             times: BTreeMap::new(),
+            keys: BTreeMap::new(),
             first: 0,
             end: 0,
             made: 0,
+            saved_indexes: Vec::new(),
         }
     }
 
@@ -102,16 +124,22 @@ impl<'a> Pair<'a> {
             let timestamp = Timestamp(self.made as u64 * 37 % MOMENTS);
             self.times.insert(self.end, timestamp);
         }
+        if !self.made.is_multiple_of(3) {
+            self.keys.insert(self.end, [(self.made % KEYS) as u8]);
+        }
         self.end += 1;
         payload
     }
 
-    fn new_record<'p>(&self, lsn: u64, payload: &'p [u8]) -> NewRecord<'p> {
-        let record = NewRecord::new(payload);
-        match self.times.get(&lsn) {
-            Some(timestamp) => record.timestamp(*timestamp),
-            None => record,
+    fn new_record<'p>(&'p self, lsn: u64, payload: &'p [u8]) -> NewRecord<'p> {
+        let mut record = NewRecord::new(payload);
+        if let Some(timestamp) = self.times.get(&lsn) {
+            record = record.timestamp(*timestamp);
         }
+        if let Some(key) = self.keys.get(&lsn) {
+            record = record.key(key);
+        }
+        record
     }
 
     /// A number that the log has, or its end, or one beyond.
@@ -142,12 +170,25 @@ impl<'a> Pair<'a> {
             Step::Index => drop(self.store().index_sealed().unwrap()),
             Step::Drop(at) => self.drop_before(self.lsn(at)),
             Step::Truncate(at) => self.truncate_after(self.lsn(at)),
+            Step::Compact {
+                before,
+                keeps_tombstones,
+            } => self.compact_before(self.lsn(before), keeps_tombstones),
             Step::Reopen {
                 index_interval_bytes,
             } => {
                 self.store.take().unwrap().close().unwrap();
                 let options = options(index_interval_bytes);
                 self.store = Some(Store::open(self.directory, options).unwrap());
+            }
+            Step::SaveIndexes => {
+                let read = |path: PathBuf| (path.clone(), fs::read(path).unwrap());
+                self.saved_indexes = self.indexes().into_iter().map(read).collect();
+            }
+            Step::RestoreIndexes => {
+                for (path, bytes) in &self.saved_indexes {
+                    fs::write(path, bytes).unwrap();
+                }
             }
             Step::DamageIndex { which, kept } => self.damage_index(which, kept),
             Step::Read(at) => self.check_read(self.lsn(at)),
@@ -157,9 +198,14 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn damage_index(&self, which: prop::sample::Index, kept: prop::sample::Index) {
+    fn indexes(&self) -> Vec<PathBuf> {
         let mut indexes = index_paths(self.directory);
         indexes.extend(time_index_paths(self.directory));
+        indexes
+    }
+
+    fn damage_index(&self, which: prop::sample::Index, kept: prop::sample::Index) {
+        let indexes = self.indexes();
         if indexes.is_empty() {
             return;
         }
@@ -177,6 +223,34 @@ impl<'a> Pair<'a> {
         self.first = first;
         self.model = self.model.split_off(&first);
         self.times = self.times.split_off(&first);
+        self.keys = self.keys.split_off(&first);
+    }
+
+    fn compact_before(&mut self, lsn: u64, keeps_tombstones: bool) {
+        let keep = |record: &Record| keeps_tombstones || !record.payload().is_empty();
+        let segments = self.store().segments();
+        let report = self.store().compact_before(Lsn(lsn), keep).unwrap();
+        let sealed = segments
+            .iter()
+            .filter(|it| it.state == SegmentState::Sealed);
+        let ends = sealed.map(|it| it.end.0).filter(|end| *end <= lsn);
+        let end = ends.max().unwrap_or(0);
+        let keys = self.keys.range(..end);
+        let newest: BTreeMap<_, _> = keys.map(|(lsn, key)| (*key, *lsn)).collect();
+        let before = self.model.len();
+        self.model.retain(|lsn, payload| {
+            let stays = match self.keys.get(lsn).filter(|_| *lsn < end) {
+                Some(key) => newest[key] == *lsn && (keeps_tombstones || !payload.is_empty()),
+                None => true,
+            };
+            if !stays {
+                self.times.remove(lsn);
+                self.keys.remove(lsn);
+            }
+            stays
+        });
+        let gone = (before - self.model.len()) as u64;
+        assert_eq!(report.dropped_records, gone);
     }
 
     fn truncate_after(&mut self, end: u64) {
@@ -186,6 +260,7 @@ impl<'a> Pair<'a> {
             self.end = end;
             self.model.split_off(&end);
             self.times.split_off(&end);
+            self.keys.split_off(&end);
         }
     }
 
@@ -244,6 +319,7 @@ impl<'a> Pair<'a> {
             assert_eq!(record.lsn(), Lsn(*lsn));
             assert_eq!(record.payload(), payload);
             assert_eq!(record.timestamp(), self.times.get(lsn).copied());
+            assert_eq!(record.key(), self.keys.get(lsn).map(<[u8; 1]>::as_slice));
         }
     }
 
@@ -258,8 +334,12 @@ impl<'a> Pair<'a> {
             &slice.records,
             self.model.range(start..).take(limit).collect(),
         );
-        let next = (start + slice.records.len() as u64).min(self.end);
-        assert_eq!(slice.next_lsn, Lsn(next));
+        let last = slice.records.last().map(|last| last.lsn().0 + 1);
+        let next = match slice.records.len() == limit {
+            true => last.unwrap_or(start),
+            false => self.end,
+        };
+        assert_eq!(slice.next_lsn, Lsn(next.min(self.end)));
     }
 
     fn check_find(&self, moment: Timestamp) {

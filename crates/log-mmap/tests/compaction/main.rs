@@ -1,0 +1,6 @@
+//! Compaction beside other processes, and in processes that are killed.
+
+mod support;
+
+mod kills;
+mod readers;

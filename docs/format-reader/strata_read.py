@@ -33,7 +33,17 @@ RECYCLED, TRUNCATES = 1, 2
 PUBLISHED, VOID = 2, 3
 SYNC_MARK, SEAL = 0x81, 0x82
 
+KNOWN_FIELDS = 0x1F  # bits of the codec
+
 NAME = re.compile(r"([0-9]{20})-([0-9]{10,})\.log")
+
+INDEX_HEADER = struct.Struct("<8sII16s3QII")
+INDEX_VERSION = 1
+# Of an index by number, and one by time: what its file's name ends in, its
+# magic, its entries.
+INDEXES = [(".index", b"STRATAIX", struct.Struct("<II")),
+           (".timeindex", b"STRATATX", struct.Struct("<QII"))]
+TIME_INTERVALS = 4
 
 
 class CannotRead(Exception):
@@ -172,6 +182,7 @@ class Walk:
     def __init__(self, data, header, has_successor):
         self.end, self.end_position = header.base, FIRST_POSITION
         self.records, self.marks, self.is_sealed = [], 0, False
+        self.places = []  # of each number: the number, its position, its frame
         lsn, position, in_batch, batch = header.base, FIRST_POSITION, False, []
         while frame := frame_at(data, position, header, lsn):
             if frame.kind == SEAL:
@@ -181,6 +192,7 @@ class Walk:
                 if frame.begins == in_batch:
                     break
                 in_batch = not frame.ends
+                self.places.append((lsn, position, frame))
                 if frame.state == PUBLISHED:
                     batch.append((lsn, frame.kind, frame.payload))
             else:
@@ -303,6 +315,82 @@ def read(segments, warn):
         raise newest_damage
 
 
+def index_entries(places, interval):
+    """What the index by number of a segment has to say."""
+    entries, due = [], 0
+    for lsn, position, _ in places:
+        if position >= due:
+            entries.append((lsn, position))
+            due = position + interval
+    return entries
+
+
+def time_index_entries(places, interval, end):
+    """What its index by time has to say; `end` is where the segment ends."""
+    entries, due, greatest = [], 0, None
+
+    def note(place):
+        if entries and entries[-1][0] == greatest:
+            entries.pop()
+        entries.append((greatest, *place))
+
+    for lsn, position, frame in places:
+        if position >= due and greatest is not None:
+            note((lsn, position))
+            due = position + TIME_INTERVALS * interval
+        timestamp = timestamp_in(frame)
+        if timestamp is not None:
+            greatest = timestamp if greatest is None else max(greatest, timestamp)
+    if greatest is not None:
+        note(end)
+    return entries
+
+
+def timestamp_in(frame):
+    """The timestamp of a record, whether its other fields make sense or not."""
+    has_one = frame.state == PUBLISHED and frame.kind & 1 and not frame.kind & ~KNOWN_FIELDS
+    if not has_one or len(frame.payload) < 8:
+        return None
+    return struct.unpack_from("<Q", frame.payload)[0]
+
+
+def read_index(path, magic, entry, segment, walk):
+    """The entries of an index file, and why it is not to be used, or None."""
+    with open(path, "rb") as file:
+        data = file.read()
+    if len(data) < INDEX_HEADER.size:
+        return [], "short"
+    found_magic, version, interval, *identity, count, crc = INDEX_HEADER.unpack_from(data)
+    header = segment.header
+    if found_magic != magic or identity[:2] != [header.uuid, header.id]:
+        return [], "foreign"
+    if version > INDEX_VERSION:
+        return [], "newer"
+    if len(data) != INDEX_HEADER.size + count * entry.size:
+        return [], "short or too long"
+    if version != INDEX_VERSION or zlib.crc32(data[64:], zlib.crc32(data[:60])) != crc:
+        return [], "damaged"
+    if identity[2:] != [header.salt, header.base]:
+        return [], "stale"
+    entries = [(*time, ahead + header.base, units * 8)
+               for *time, ahead, units in entry.iter_unpack(data[INDEX_HEADER.size:])]
+    if entry.size == 8:
+        expected = index_entries(walk.places, interval)
+    else:
+        expected = time_index_entries(walk.places, interval, (walk.end, walk.end_position))
+    return entries, None if entries == expected else "contradicts its segment"
+
+
+def as_indexes(segment, walk):
+    """A line for each index file of a segment."""
+    for suffix, magic, entry in INDEXES:
+        path = segment.path.removesuffix(".log") + suffix
+        if os.path.lexists(path):
+            entries, fault = read_index(path, magic, entry, segment, walk)
+            yield json.dumps({"file": os.path.basename(path), "sound": fault is None,
+                              "fault": fault, "entries": entries})
+
+
 def as_json(lsn, codec, payload):
     return json.dumps({"lsn": lsn, "codec": codec, "payload_hex": payload.hex()})
 
@@ -319,7 +407,7 @@ class Fields:
         self.record, self.position = record, 0
         self.timestamp = self.key = None
         self.schema_version, self.batch_count, self.headers = 0, 1, []
-        if codec & ~0x1F:
+        if codec & ~KNOWN_FIELDS:
             raise Undecodable("its codec names fields that are not in this version")
         if codec & 1:
             self.timestamp, = struct.unpack("<Q", self.take(8))
@@ -399,6 +487,9 @@ def main():
                         help="one object a line, the record's envelope taken apart")
     parser.add_argument("--segments", action="store_true",
                         help="list the segments instead of the records")
+    parser.add_argument("--indexes", action="store_true",
+                        help="one object a line for each index file, held against its segment; "
+                        "an index that is not sound is no damage")
     arguments = parser.parse_args()
 
     def warn(message):
@@ -407,6 +498,10 @@ def main():
     show = as_fields if arguments.fields else as_json if arguments.json else as_text
     try:
         for segment, walk in read(list_segments(arguments.directory), warn):
+            if arguments.indexes:
+                for line in as_indexes(segment, walk):
+                    print(line)
+                continue
             if arguments.segments:
                 print(f"{segment.name}: records {walk.end - segment.header.base}, "
                       f"marks {walk.marks}, frames end at byte {walk.end_position}")

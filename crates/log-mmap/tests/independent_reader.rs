@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use log_mmap::{NewRecord, Record, Store, StoreOptions, Timestamp};
+use log_mmap::{IndexState, NewRecord, Reader, Record, Store, StoreOptions, Timestamp};
 use log_wal::{Codec, Payload};
 
 /// What is in no version, or not written in the one way.
@@ -34,13 +34,22 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// As JSON has it in ASCII, for what the tests write.
+fn escaped(text: &str) -> String {
+    let escape = |letter: char| match letter.is_ascii() {
+        true => letter.to_string(),
+        false => format!("\\u{:04x}", u32::from(letter)),
+    };
+    text.chars().map(escape).collect()
+}
+
 /// As the other program prints a record.
 fn as_json(record: &Record) -> String {
     let timestamp = record.timestamp().map(|timestamp| timestamp.0.to_string());
     let key = record.key().map(|key| format!("\"{}\"", hex(key)));
     let headers = record.headers();
     let headers: Vec<_> = headers
-        .map(|(name, value)| format!("[\"{name}\", \"{}\"]", hex(value)))
+        .map(|(name, value)| format!("[\"{}\", \"{}\"]", escaped(name), hex(value)))
         .collect();
     format!(
         "{{\"lsn\": {}, \"timestamp\": {}, \"schema_version\": {}, \"batch_count\": {}, \
@@ -98,27 +107,32 @@ fn make_log(directory: &Path) {
     wal.close().unwrap();
 }
 
-#[test]
-fn every_field_reads_the_same_there() {
-    let directory = tempfile::tempdir().unwrap();
-    make_log(directory.path());
+/// What the other program prints; `None` where there is no `python3`.
+fn ask(option: &str, directory: &Path) -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = script.join("../../docs/format-reader/strata_read.py");
     let output = Command::new("python3")
         .arg(script)
-        .arg("--fields")
-        .arg(directory.path())
+        .arg(option)
+        .arg(directory)
         .output();
     let Ok(output) = output else {
         // Not by `eprintln`, which the test harness keeps to itself.
         let said = writeln!(std::io::stderr(), "no python3: nothing was compared");
-        return said.expect("stderr can be written");
+        said.expect("stderr can be written");
+        return None;
     };
     assert!(output.status.success(), "{output:?}");
-    let there = String::from_utf8(output.stdout).expect("JSON");
-    let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
-    let read = |lsn| store.read(log_mmap::Lsn(lsn)).transpose();
-    let here: Vec<_> = (0..store.next_lsn().0).filter_map(read).collect();
+    Some(String::from_utf8(output.stdout).expect("JSON"))
+}
+
+fn check_fields(directory: &Path, undecodable: usize) {
+    let Some(there) = ask("--fields", directory) else {
+        return;
+    };
+    let reader = Reader::open(directory).unwrap();
+    let read = |lsn| reader.read(log_mmap::Lsn(lsn)).transpose();
+    let here: Vec<_> = (0..reader.next_lsn().0).filter_map(read).collect();
     assert_eq!(there.lines().count(), here.len());
     for (here, there) in here.iter().zip(there.lines()) {
         match here {
@@ -126,5 +140,78 @@ fn every_field_reads_the_same_there() {
             Err(error) => assert!(there.contains("undecodable"), "{error}: {there}"),
         }
     }
-    assert_eq!(there.matches("undecodable").count(), 6);
+    assert_eq!(there.matches("undecodable").count(), undecodable);
+}
+
+/// The other program says of each index file what our own check says.
+fn check_indexes(directory: &Path) {
+    let Some(there) = ask("--indexes", directory) else {
+        return;
+    };
+    let report = Reader::open(directory).unwrap().verify();
+    let both = report.indexes.iter().zip(&report.time_indexes);
+    let ours = both.flat_map(|(by_number, by_time)| [by_number, by_time]);
+    assert_eq!(there.lines().count(), 2 * report.indexes.len());
+    for (ours, there) in ours.zip(there.lines()) {
+        let name = ours.path.file_name().unwrap().to_str().unwrap();
+        assert!(there.contains(name), "{name}: {there}");
+        let says_sound = there.contains("\"sound\": true");
+        let is_sound = matches!(ours.state, IndexState::Sound { .. });
+        assert_eq!(says_sound, is_sound, "{}: {there}", ours.state);
+    }
+}
+
+#[test]
+fn every_field_reads_the_same_there() {
+    let directory = tempfile::tempdir().unwrap();
+    make_log(directory.path());
+    check_fields(directory.path(), 6);
+}
+
+#[test]
+fn every_index_reads_the_same_there_damaged_or_not() {
+    let directory = tempfile::tempdir().unwrap();
+    make_log(directory.path());
+    // By number and by time, of all that is sealed.
+    let options = StoreOptions::default().index_interval_bytes(100);
+    let store = Store::open(directory.path(), options).unwrap();
+    // Who reads a segment first has it indexed.
+    assert!(store.iter().count() > 0);
+    drop(store);
+    check_indexes(directory.path());
+    let entries = std::fs::read_dir(directory.path()).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let is_index = |path: &PathBuf| path.extension().is_some_and(|it| it != "log");
+    let read = |path: PathBuf| (std::fs::read(&path).unwrap(), path);
+    let indexes: Vec<_> = paths.filter(is_index).map(read).collect();
+    // A byte of each field of the header, of the first entry, and the last.
+    for at in [0, 8, 12, 16, 32, 40, 48, 56, 60, 64, 70, 75, usize::MAX] {
+        for has_right_checksum in [false, true] {
+            for (good, path) in &indexes {
+                let bytes = with_a_flip(good, at, has_right_checksum);
+                std::fs::write(path, bytes).unwrap();
+            }
+            check_indexes(directory.path());
+        }
+    }
+}
+
+fn with_a_flip(index: &[u8], at: usize, has_right_checksum: bool) -> Vec<u8> {
+    let mut bytes = index.to_vec();
+    let at = at.min(bytes.len() - 1);
+    bytes[at] ^= 0x10;
+    if has_right_checksum && !(60..64).contains(&at) {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&bytes[..60]);
+        hasher.update(&bytes[64..]);
+        bytes[60..64].copy_from_slice(&hasher.finalize().to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn the_golden_log_reads_the_same_there() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    check_fields(&golden, 0);
+    check_indexes(&golden);
 }

@@ -141,7 +141,7 @@ fn version_1_is_read() {
         let mut bytes = vec![0; log_wal::Payload::len_bytes(&new)];
         log_wal::Payload::copy_to(&new, &mut bytes);
         let codec = log_wal::Payload::codec(&new);
-        let expected = Record::from_parts(found.lsn(), codec, bytes.into()).unwrap();
+        let expected: Record = Record::from_parts(found.lsn(), codec, bytes.into()).unwrap();
         assert_eq!(*found, expected);
         assert_eq!(reader.read(found.lsn()).unwrap().as_ref(), Some(found));
     }

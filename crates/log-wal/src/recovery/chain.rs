@@ -2,13 +2,14 @@
 
 use std::io;
 
+use log_core::CELL_ALIGN_BYTES;
+
 use super::BROKEN_CHAIN;
 use super::table::{Facts, Verdict, decide};
 use crate::error::{Damage, OpenError, READ};
-use crate::format::FORMAT_VERSION;
 use crate::format::{
-    FrameKey, FrameKind, HEADER_BYTES, HEADER_PAGE_BYTES, Header, HeaderFault, Predecessor,
-    SEAL_BYTES, SegmentName,
+    FIRST_POSITION, FORMAT_VERSION, FrameKey, FrameKind, HEADER_BYTES, HEADER_PAGE_BYTES, Header,
+    HeaderFault, Predecessor, SEAL_BYTES, SegmentName,
 };
 use crate::storage::{SegmentFile, Storage};
 
@@ -27,6 +28,23 @@ pub(crate) struct Link {
     pub file_bytes: u64,
     /// Whether its seal stands where its successor says; false if it has none.
     pub has_seal: bool,
+}
+
+impl Link {
+    /// Where the place for frames ends: not behind the end of the file, whatever
+    /// the header says (`INV-W10`).
+    pub(super) fn records_end(&self) -> u64 {
+        let within = self.header.capacity_bytes.min(self.file_bytes);
+        within.max(FIRST_POSITION) / CELL_ALIGN_BYTES as u64 * CELL_ALIGN_BYTES as u64
+    }
+
+    /// Whether it names `before` as its predecessor, and an end that this can
+    /// have.
+    pub(super) fn follows(&self, before: &Self) -> bool {
+        self.header
+            .predecessor
+            .is_some_and(|said| said.id == before.header.id && said.end >= before.header.base)
+    }
 }
 
 /// What a directory holds.
@@ -249,11 +267,7 @@ fn check_tie(storage: &dyn Storage, before: &Link, link: &Link) -> Result<(), Op
             reason: "it belongs to another log",
         });
     }
-    let tied = link
-        .header
-        .predecessor
-        .is_some_and(|said| said.id == before.header.id && said.end >= before.header.base);
-    if tied {
+    if link.follows(before) {
         return Ok(());
     }
     let missing = link.header.predecessor.map_or(0, |said| said.id);

@@ -100,7 +100,9 @@ fn threads_for(jobs: &[Job]) -> usize {
     worthwhile.min(processors).min(jobs.len())
 }
 
-fn check(storage: &dyn Storage, job: &Job, buffer: &mut Vec<u8>) -> io::Result<Prefix> {
+/// The whole frames of one segment, read through `buffer`, whatever that held
+/// before.
+pub(super) fn check(storage: &dyn Storage, job: &Job, buffer: &mut Vec<u8>) -> io::Result<Prefix> {
     let file = storage.open(&job.name.to_string(), false)?;
     let key = FrameKey::new(job.salt);
     // Never more memory than the file has, whatever a header says (INV-W10).

@@ -7,8 +7,8 @@ use log_core::{CELL_ALIGN_BYTES, CELL_HEADER_BYTES, Lsn};
 
 use super::check::Job;
 use super::scan::Walk;
-use super::table::{DAMAGED_FRAME, Row};
-use crate::error::{Damage, Lost};
+use super::table::{DAMAGED_FRAME, Row, Verdict};
+use crate::error::{DIFFERENT_BYTES, Damage, Lost};
 use crate::format::{FIRST_POSITION, Frame, FrameFault, FrameKey, FrameKind};
 use crate::segment::End;
 use crate::storage::{SegmentFile, Storage};
@@ -37,11 +37,48 @@ pub(crate) struct Gap {
     pub end: End,
 }
 
-/// The runs and the gaps of one segment, each ascending.
+impl Gap {
+    /// Where something is missing that has no place and no number.
+    pub(super) fn nothing_at(place: End) -> Self {
+        Self {
+            start: place,
+            end: place,
+        }
+    }
+}
+
+/// The runs and the gaps of one segment, each ascending. The first run begins
+/// where the segment does, and may be empty; no other is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs {
     pub runs: Vec<Run>,
     pub gaps: Vec<Gap>,
+    /// Whether they end in a seal; not looked for where a successor says the
+    /// end.
+    pub sealed: bool,
+}
+
+impl Runs {
+    /// Those of a segment without a gap.
+    pub(super) fn all(run: Run) -> Self {
+        Self {
+            runs: vec![run],
+            ..Self::default()
+        }
+    }
+
+    /// Those of a segment that is known to have lost something, of which
+    /// nothing else may tell: it lay behind all frames, and reached to `end`.
+    pub(super) fn losing_up_to(mut self, end: Lsn) -> Self {
+        if self.gaps.is_empty()
+            && let Some(last) = self.runs.last()
+        {
+            let mut gap = Gap::nothing_at(last.end);
+            gap.end.lsn = gap.end.lsn.max(end);
+            self.gaps.push(gap);
+        }
+        self
+    }
 }
 
 /// How much a search may spend on frames that look right and are not, in
@@ -83,21 +120,16 @@ fn find_runs(bytes: &[u8], key: &FrameKey, base: Lsn, bound: Option<End>) -> Run
         let whole = walk.whole;
         // By frames at the very end, because a truncation may have cut a batch.
         let is_complete = bound == Some(whole.frames_end);
-        let end = match is_complete {
-            true => whole.frames_end,
-            false => End {
-                lsn: whole.end,
-                position: whole.end_position,
-            },
+        let run = match is_complete {
+            true => whole.run_of_frames(start),
+            false => whole.run(start),
         };
-        if end.position > start.position {
-            found.runs.push(Run {
-                start,
-                end,
-                payload_bytes: whole.payload_bytes,
-            });
+        let end = run.end;
+        if end.position > start.position || found.runs.is_empty() {
+            found.runs.push(run);
         }
-        if is_complete || whole.sealed && bound.is_none() {
+        found.sealed = whole.sealed && bound.is_none();
+        if is_complete || found.sealed {
             return found;
         }
         let next = search(bytes, key, base, (end, walk.position), &mut to_spend);
@@ -168,7 +200,11 @@ fn is_possible(frame: &Frame<'_>, position: u64, end: End) -> bool {
 }
 
 /// A gap, as a damage of the file at `path`.
-pub(crate) fn gap_damage(path: &Path, gap: Gap, row: Row, reason: &str) -> Damage {
+pub(crate) fn gap_damage(path: &Path, gap: Gap, (row, verdict): (Row, Verdict)) -> Damage {
+    let reason = match verdict {
+        Verdict::Refuse(reason) => reason,
+        _ => DIFFERENT_BYTES,
+    };
     Damage {
         path: path.to_path_buf(),
         position: gap.start.position,
@@ -183,12 +219,15 @@ pub(crate) fn gap_damage(path: &Path, gap: Gap, row: Row, reason: &str) -> Damag
     }
 }
 
+/// How frames are judged that are not what was written, whoever meets them.
+pub(super) const DIFFERENT_FRAME: (Row, Verdict) =
+    (DAMAGED_FRAME, Verdict::Refuse(DIFFERENT_BYTES));
+
 /// Every damage of a segment of which it is known how far it goes.
 pub(crate) fn damage_in(storage: &dyn Storage, job: &Job) -> io::Result<(Vec<Run>, Vec<Damage>)> {
     let path = storage.path(&job.name.to_string());
     let found = read_runs(storage, job, true)?;
-    let reason = "the bytes are not what was written";
-    let damage = |gap: &Gap| gap_damage(&path, *gap, DAMAGED_FRAME, reason);
+    let damage = |gap: &Gap| gap_damage(&path, *gap, DIFFERENT_FRAME);
     Ok((found.runs, found.gaps.iter().map(damage).collect()))
 }
 
@@ -207,7 +246,7 @@ mod tests {
             start: place(2, 8240),
             end: place(1, 8240),
         };
-        let damage = gap_damage(Path::new("segment"), gap, DAMAGED_FRAME, "wrong seal");
+        let damage = gap_damage(Path::new("segment"), gap, DIFFERENT_FRAME);
         let lost = damage.lost.unwrap();
         assert_eq!((damage.lsn, lost.end), (Some(Lsn(2)), Some(Lsn(2))));
         assert_eq!(lost.bytes, 0);

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use log_core::{Lsn, Word};
 
+use super::runs::Run;
 use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, u64_at};
 use crate::segment::End;
 use crate::storage::SegmentFile;
@@ -31,8 +32,10 @@ pub(crate) struct Prefix {
     pub frames_end: End,
     /// Whether the prefix ends in a seal, which lies at `end_position`.
     pub sealed: bool,
-    /// Bytes of the payloads in its frames.
+    /// Bytes of the payloads in front of `end`.
     pub payload_bytes: u64,
+    /// The same in front of `frames_end`.
+    pub frames_payload_bytes: u64,
 }
 
 impl Prefix {
@@ -50,6 +53,28 @@ impl Prefix {
             frames_end: start,
             sealed: false,
             payload_bytes: 0,
+            frames_payload_bytes: 0,
+        }
+    }
+
+    /// What counts of it, as a run that begins at `start`.
+    pub(super) fn run(&self, start: End) -> Run {
+        Run {
+            start,
+            end: End {
+                lsn: self.end,
+                position: self.end_position,
+            },
+            payload_bytes: self.payload_bytes,
+        }
+    }
+
+    /// The same of all frames, where somebody says that a batch may be cut.
+    pub(super) fn run_of_frames(&self, start: End) -> Run {
+        Run {
+            start,
+            end: self.frames_end,
+            payload_bytes: self.frames_payload_bytes,
         }
     }
 }
@@ -102,7 +127,7 @@ impl Walk {
                     return false; // a batch in a batch, or one without a begin
                 }
                 self.in_batch = !frame.word.ends_batch();
-                self.whole.payload_bytes += frame.payload.len() as u64;
+                self.whole.frames_payload_bytes += frame.payload.len() as u64;
             }
             FrameKind::SyncMark(durable_end) => self.note_mark(durable_end),
             FrameKind::Seal(end) => {
@@ -119,6 +144,7 @@ impl Walk {
         if !self.in_batch {
             self.whole.end = self.lsn;
             self.whole.end_position = self.position;
+            self.whole.payload_bytes = self.whole.frames_payload_bytes;
         }
         true
     }

@@ -389,6 +389,27 @@ fn a_batch_with_a_damaged_record_is_lost_whole() {
     );
 }
 
+/// The records of a batch that was being written are not there, and neither are
+/// their bytes.
+#[test]
+fn a_torn_batch_adds_nothing_to_what_salvage_reports() {
+    let disk = new_disk();
+    let wal = open(&disk);
+    append(&wal, 0, 3);
+    wal.append_batch(&[[b'b'; 50], [b'b'; 50]]).unwrap();
+    wal.flush().unwrap();
+    let mut files = kill(&disk, wal).files();
+    let name = newest(&files);
+    let bytes = files.get_mut(&name).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte == b'b').unwrap();
+    bytes[last] ^= 1;
+    let storage = Arc::new(disk_of(&files));
+    let reader = WalReader::with_storage(storage.clone()).unwrap();
+    let salvage = Salvage::with_storage(storage).unwrap();
+    assert_eq!(salvage.report(), &reader.verify());
+    assert_eq!(salvage.report().records, 3, "INV-W3");
+}
+
 #[test]
 fn a_sound_log_is_neither_cut_nor_changed_by_a_policy() {
     let files = closed_log();

@@ -109,7 +109,6 @@ impl Salvage {
             found: Arc::clone(&self.found),
             step: 0,
             frames: None,
-            next: Lsn::ZERO,
         }
     }
 }
@@ -130,8 +129,6 @@ pub struct SalvageIter {
     found: Arc<Survey>,
     step: usize,
     frames: Option<Frames>,
-    /// Records below this were given.
-    next: Lsn,
 }
 
 /// The frames of a run that were not read yet.
@@ -186,12 +183,8 @@ impl Iterator for SalvageIter {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            while let Some(record) = self.frames.as_mut().and_then(Frames::next) {
-                // Of two segments with the same numbers the older one counts.
-                if record.lsn() >= self.next {
-                    self.next = Lsn(record.lsn().0.saturating_add(1));
-                    return Some(Ok(record));
-                }
+            if let Some(record) = self.frames.as_mut().and_then(Frames::next) {
+                return Some(Ok(record));
             }
             self.frames = None;
             let found = Arc::clone(&self.found);

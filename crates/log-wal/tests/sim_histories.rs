@@ -32,6 +32,7 @@ fn no_history_of_crashes_breaks_a_promise() {
     assert!(tally.torn_tails > 200 && tally.rotations > 500);
     assert!(tally.poisoned > 100 && tally.disk_full > 20);
     assert!(tally.recycled > 100);
+    assert!(tally.rotten > 100 && tally.cuts > 20);
 }
 
 #[test]

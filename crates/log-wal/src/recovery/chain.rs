@@ -21,7 +21,7 @@ const TEMPORARY: &str = ".new";
 
 /// A segment file with a whole header. Not kept open: there may be more
 /// segments than a process may have files.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     pub name: SegmentName,
     pub header: Header,
@@ -36,6 +36,17 @@ impl Link {
     pub(super) fn records_end(&self) -> u64 {
         let within = self.header.capacity_bytes.min(self.file_bytes);
         within.max(FIRST_POSITION) / CELL_ALIGN_BYTES as u64 * CELL_ALIGN_BYTES as u64
+    }
+
+    /// With what is known of its seal when its successor is.
+    pub(super) fn with_seal(self, storage: &dyn Storage, successor: &Header) -> io::Result<Self> {
+        let file = storage.open(&self.name.to_string(), false)?;
+        let said = successor.predecessor;
+        let has_seal = said.map(|said| has_seal(file.as_ref(), &self.header, said));
+        Ok(Self {
+            has_seal: has_seal.transpose()?.unwrap_or_default(),
+            ..self
+        })
     }
 
     /// Whether it names `before` as its predecessor, and an end that this can
@@ -77,7 +88,7 @@ pub(crate) fn is_derived(name: &str) -> bool {
 /// The names in a directory.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Those of segments, by id.
+    /// Those of segments, by id, and by base where several have one.
     pub segments: Vec<SegmentName>,
     pub leftovers: Vec<String>,
     pub ignored_files: Vec<String>,
@@ -105,7 +116,7 @@ pub(super) fn names(storage: &dyn Storage) -> Result<Names, OpenError> {
             None => names.ignored_files.push(file.name),
         }
     }
-    names.segments.sort_by_key(|name| name.id);
+    names.segments.sort_by_key(|name| (name.id, name.base));
     names.ignored_files.sort();
     Ok(names)
 }

@@ -1,35 +1,54 @@
 //! The segment files of a log in any state: each with a header that can be
 //! believed, or without.
-
-use std::path::PathBuf;
+//!
+//! No record is in two of them: where a later one begins, those before it end,
+//! whatever lies in them. What a truncation has discarded is still there, as
+//! whole as it was, and must not come back with the header that said so lost
+//! (`INV-W8`).
 
 use log_core::Lsn;
 
 use super::chain::{Link, open_link};
+use super::scan::NO_LIMIT;
 use super::table::BROKEN_CHAIN;
 use crate::error::{Damage, OpenError};
 use crate::format::SegmentName;
 use crate::storage::Storage;
 
-/// A segment file: with a header of this log, or without.
+/// A segment file.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) struct Place {
+    pub name: SegmentName,
+    pub file: File,
+}
+
+#[derive(Debug)]
+pub(super) enum File {
+    /// With a header of this log.
     Good(Box<Link>),
+    /// Nothing is known of it but its name.
     Bad(Damage),
+    /// It has no place in this log.
+    Strange(Damage),
 }
 
 impl Place {
     pub(super) fn link(&self) -> Option<&Link> {
-        match self {
-            Self::Good(link) => Some(link),
-            Self::Bad(_) => None,
+        match &self.file {
+            File::Good(link) => Some(link),
+            File::Bad(_) | File::Strange(_) => None,
         }
     }
 
-    fn base(&self) -> Lsn {
-        match self {
-            Self::Good(link) => link.header.base,
-            Self::Bad(damage) => damage.lsn.unwrap_or_default(),
+    fn becomes_strange(&mut self, storage: &dyn Storage, reason: &str) {
+        self.file = File::Strange(foreign(storage, self.name, reason));
+    }
+
+    /// From which record on those before it have nothing.
+    fn limit(&self) -> Lsn {
+        match self.file {
+            File::Good(_) | File::Bad(_) => self.name.base,
+            File::Strange(_) => NO_LIMIT,
         }
     }
 }
@@ -37,10 +56,10 @@ impl Place {
 /// Where the log begins: a name alone may say what it likes, but not a later
 /// place than the first header.
 pub(super) fn first_lsn(places: &[Place]) -> Lsn {
-    let is_good = |place: &Place| matches!(place, Place::Good(_));
+    let is_good = |place: &Place| place.link().is_some();
     let named = places.iter().take_while(|place| !is_good(place));
     let good = places.iter().find(|place| is_good(place));
-    let bases = named.chain(good).map(Place::base);
+    let bases = named.chain(good).map(|place| place.name.base);
     bases.min().unwrap_or_default()
 }
 
@@ -49,62 +68,93 @@ pub(super) fn places(
     storage: &dyn Storage,
     listed: &[SegmentName],
 ) -> Result<Vec<Place>, OpenError> {
-    let mut places = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
     let mut discarded_from = None;
     for name in listed.iter().rev() {
         if discarded_from.is_some_and(|from| name.id >= from) {
             continue;
         }
-        let successor = match places.last() {
-            Some(Place::Good(next)) => Some(next.header),
-            _ => None,
-        };
-        match open_link(storage, *name, successor.as_ref()) {
+        let file = match open_link(storage, *name, None) {
             Ok(link) => {
                 if link.header.truncates {
                     // All, if it was cut in front of its first record.
                     discarded_from = Some(link.header.predecessor.map_or(0, |kept| kept.id + 1));
                 }
-                places.push(Place::Good(Box::new(link)));
+                File::Good(Box::new(link))
             }
-            Err(OpenError::Damaged(damage)) => places.push(Place::Bad(damage)),
-            Err(OpenError::Foreign { path, reason }) => {
-                places.push(Place::Bad(foreign(path, *name, reason)));
-            }
+            Err(OpenError::Damaged(damage)) => File::Bad(damage),
+            Err(OpenError::Foreign { reason, .. }) => File::Bad(foreign(storage, *name, reason)),
             Err(error) => return Err(error),
-        }
+        };
+        places.push(Place { name: *name, file });
     }
     places.reverse();
-    call_strangers(storage, &mut places);
+    call_other_logs_strange(storage, &mut places);
+    call_doubles_strange(storage, &mut places);
+    drop_outlived(&mut places);
     Ok(places)
 }
 
+/// The record that each may not come to, because a later one begins there.
+pub(super) fn limits(places: &[Place]) -> Vec<Lsn> {
+    // A name alone may say what it likes, but not that there is nothing.
+    let first = places.iter().find_map(Place::link);
+    let first = first.map_or(Lsn::ZERO, |link| link.header.base);
+    let mut limit = NO_LIMIT;
+    let mut limits = Vec::with_capacity(places.len());
+    for place in places.iter().rev() {
+        limits.push(limit);
+        if place.limit() >= first {
+            limit = limit.min(place.limit());
+        }
+    }
+    limits.reverse();
+    limits
+}
+
+/// Leaves out what begins behind where a later one begins: a truncation has
+/// discarded it.
+fn drop_outlived(places: &mut Vec<Place>) {
+    let mut limits = limits(places).into_iter();
+    places.retain(|place| {
+        let limit = limits.next().unwrap_or(NO_LIMIT);
+        place.link().is_none_or(|link| link.header.base <= limit)
+    });
+}
+
 /// Of segments of several logs the most numerous are the log.
-fn call_strangers(storage: &dyn Storage, places: &mut [Place]) {
-    let uuids: Vec<_> = places
-        .iter()
-        .filter_map(|place| match place {
-            Place::Good(link) => Some(link.header.log_uuid),
-            Place::Bad(_) => None,
-        })
-        .collect();
+fn call_other_logs_strange(storage: &dyn Storage, places: &mut [Place]) {
+    let links = places.iter().filter_map(Place::link);
+    let uuids: Vec<_> = links.map(|link| link.header.log_uuid).collect();
     let count = |uuid: &[u8; 16]| uuids.iter().filter(|other| *other == uuid).count();
     let Some(own) = uuids.iter().max_by_key(|uuid| count(uuid)).copied() else {
         return;
     };
     for place in places {
-        if let Place::Good(link) = place
-            && link.header.log_uuid != own
-        {
-            let path = storage.path(&link.name.to_string());
-            *place = Place::Bad(foreign(path, link.name, "it belongs to another log"));
+        if place.link().is_some_and(|link| link.header.log_uuid != own) {
+            place.becomes_strange(storage, "it belongs to another log");
         }
     }
 }
 
-fn foreign(path: PathBuf, name: SegmentName, reason: &str) -> Damage {
+/// Of several files with the same id one is the segment. It comes last of them:
+/// a cut discards by ids, and cannot keep it without the others.
+fn call_doubles_strange(storage: &dyn Storage, places: &mut [Place]) {
+    for doubles in places.chunk_by_mut(|one, other| one.name.id == other.name.id) {
+        let Some(good) = doubles.iter().position(|place| place.link().is_some()) else {
+            continue;
+        };
+        let last = doubles.len() - 1;
+        doubles.swap(good, last);
+        for double in &mut doubles[..last] {
+            double.becomes_strange(storage, "another file has its id");
+        }
+    }
+}
+
+fn foreign(storage: &dyn Storage, name: SegmentName, reason: &str) -> Damage {
     Damage {
-        path,
+        path: storage.path(&name.to_string()),
         position: 0,
         lsn: Some(name.base),
         row: BROKEN_CHAIN,

@@ -6,7 +6,7 @@ use std::path::Path;
 use log_core::{CELL_ALIGN_BYTES, CELL_HEADER_BYTES, Lsn};
 
 use super::check::Job;
-use super::scan::Walk;
+use super::scan::{Prefix, Walk};
 use super::table::{DAMAGED_FRAME, Row, Verdict};
 use crate::error::{DIFFERENT_BYTES, Damage, Lost};
 use crate::format::{FIRST_POSITION, Frame, FrameFault, FrameKey, FrameKind};
@@ -86,13 +86,40 @@ impl Runs {
 /// not searched counts as lost.
 const SEARCH_LENGTHS_MAX: u64 = 8;
 
-/// Reads the runs of a segment, as far as its successor lets it count, or, if
-/// it has none, as far as there are frames. Needs memory for the segment.
-pub(crate) fn read_runs(storage: &dyn Storage, job: &Job, has_successor: bool) -> io::Result<Runs> {
+/// How far a segment counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// To this place, says its successor.
+    At(End),
+    /// As far as there are frames, but not to this record, which a later file
+    /// has.
+    Below(Lsn),
+}
+
+impl Bound {
+    fn lsn(self) -> Lsn {
+        match self {
+            Self::At(end) => end.lsn,
+            Self::Below(limit) => limit,
+        }
+    }
+
+    /// Whether nothing is missing. By frames, because a truncation may have cut
+    /// a batch.
+    fn is_reached(self, whole: &Prefix) -> bool {
+        match self {
+            Self::At(end) => whole.frames_end == end,
+            Self::Below(limit) => whole.frames_end.lsn >= limit,
+        }
+    }
+}
+
+/// Reads the runs of a segment up to `job.end.position`, as far as `bound` lets
+/// it count. Needs memory for the segment.
+pub(super) fn read_runs(storage: &dyn Storage, job: &Job, bound: Bound) -> io::Result<Runs> {
     let file = storage.open(&job.name.to_string(), false)?;
     let end_position = job.end.position.min(file.len_bytes()?);
     let bytes = read_to(file.as_ref(), end_position)?;
-    let bound = has_successor.then_some(job.end);
     Ok(find_runs(&bytes, &FrameKey::new(job.salt), job.base, bound))
 }
 
@@ -105,7 +132,7 @@ fn read_to(file: &dyn SegmentFile, end_position: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The runs in `bytes`, which are the file from its start.
-fn find_runs(bytes: &[u8], key: &FrameKey, base: Lsn, bound: Option<End>) -> Runs {
+fn find_runs(bytes: &[u8], key: &FrameKey, base: Lsn, bound: Bound) -> Runs {
     let mut found = Runs::default();
     let mut start = End {
         lsn: base,
@@ -113,13 +140,12 @@ fn find_runs(bytes: &[u8], key: &FrameKey, base: Lsn, bound: Option<End>) -> Run
     };
     let mut to_spend = bytes.len() as u64 * SEARCH_LENGTHS_MAX;
     loop {
-        let mut walk = Walk::at(start);
+        let mut walk = Walk::between(start, bound.lsn());
         while let Some(rest) = bytes.get(walk.position as usize..)
             && walk.step(rest, key)
         {}
         let whole = walk.whole;
-        // By frames at the very end, because a truncation may have cut a batch.
-        let is_complete = bound == Some(whole.frames_end);
+        let is_complete = bound.is_reached(&whole);
         let run = match is_complete {
             true => whole.run_of_frames(start),
             false => whole.run(start),
@@ -128,12 +154,16 @@ fn find_runs(bytes: &[u8], key: &FrameKey, base: Lsn, bound: Option<End>) -> Run
         if end.position > start.position || found.runs.is_empty() {
             found.runs.push(run);
         }
-        found.sealed = whole.sealed && bound.is_none();
+        found.sealed = whole.sealed && matches!(bound, Bound::Below(_));
         if is_complete || found.sealed {
             return found;
         }
-        let next = search(bytes, key, base, (end, walk.position), &mut to_spend);
-        match (next, bound) {
+        let gap = Search {
+            end,
+            bad_position: walk.position,
+            limit: bound.lsn(),
+        };
+        match (gap.search(bytes, key, base, &mut to_spend), bound) {
             (Some(next), _) => {
                 found.gaps.push(Gap {
                     start: end,
@@ -141,48 +171,59 @@ fn find_runs(bytes: &[u8], key: &FrameKey, base: Lsn, bound: Option<End>) -> Run
                 });
                 start = next;
             }
-            (None, Some(bound)) => {
+            (None, Bound::At(bound)) => {
                 found.gaps.push(Gap {
                     start: end,
                     end: bound,
                 });
                 return found;
             }
-            (None, None) => return found,
+            (None, Bound::Below(_)) => return found,
         }
     }
 }
 
-/// The next place behind the bad frame at `bad_position` where a whole frame
-/// begins that is not inside a batch. The whole frames in front end at `end`.
-fn search(
-    bytes: &[u8],
-    key: &FrameKey,
-    base: Lsn,
-    (end, bad_position): (End, u64),
-    to_spend: &mut u64,
-) -> Option<End> {
-    let first = bad_position as usize + CELL_ALIGN_BYTES;
-    for at in (first..bytes.len()).step_by(CELL_ALIGN_BYTES) {
-        let (rest, position) = (&bytes[at..], at as u64);
-        let len_bytes = match key.decode_unchecked(rest, base) {
-            Ok(frame) => frame.len_bytes() as u64,
-            Err(_) => continue,
-        };
-        match key.decode_anywhere(rest, position, base) {
-            Ok(frame) if begins_anew(&frame) && is_possible(&frame, position, end) => {
-                return Some(End {
-                    lsn: frame.lsn,
-                    position,
-                });
-            }
-            Ok(_) => {}
-            Err(FrameFault::Absent | FrameFault::TooLong | FrameFault::Damaged) => {
-                *to_spend = to_spend.checked_sub(len_bytes)?;
+/// Where whole frames may begin again.
+struct Search {
+    /// Of the whole frames in front.
+    end: End,
+    /// Of the bad frame behind them.
+    bad_position: u64,
+    limit: Lsn,
+}
+
+impl Search {
+    /// The next place where a whole frame begins that is not inside a batch.
+    fn search(&self, bytes: &[u8], key: &FrameKey, base: Lsn, to_spend: &mut u64) -> Option<End> {
+        let first = self.bad_position as usize + CELL_ALIGN_BYTES;
+        for at in (first..bytes.len()).step_by(CELL_ALIGN_BYTES) {
+            let (rest, position) = (&bytes[at..], at as u64);
+            let len_bytes = match key.decode_unchecked(rest, base) {
+                Ok(frame) => frame.len_bytes() as u64,
+                Err(_) => continue,
+            };
+            match key.decode_anywhere(rest, position, base) {
+                Ok(frame) if begins_anew(&frame) && self.is_possible(&frame, position) => {
+                    return Some(End {
+                        lsn: frame.lsn,
+                        position,
+                    });
+                }
+                Ok(_) => {}
+                Err(FrameFault::Absent | FrameFault::TooLong | FrameFault::Damaged) => {
+                    *to_spend = to_spend.checked_sub(len_bytes)?;
+                }
             }
         }
+        None
     }
-    None
+
+    /// Whether so many records can have been in the gap.
+    fn is_possible(&self, frame: &Frame<'_>, position: u64) -> bool {
+        let room = (position - self.end.position) / CELL_HEADER_BYTES as u64;
+        let lost = frame.lsn.distance_from(self.end.lsn);
+        frame.lsn <= self.limit && lost.is_some_and(|lost| lost <= room)
+    }
 }
 
 fn begins_anew(frame: &Frame<'_>) -> bool {
@@ -190,13 +231,6 @@ fn begins_anew(frame: &Frame<'_>) -> bool {
         FrameKind::Record | FrameKind::Void => frame.word.begins_batch(),
         FrameKind::SyncMark(_) | FrameKind::Seal(_) => true,
     }
-}
-
-/// Whether so many records can have been in the gap.
-fn is_possible(frame: &Frame<'_>, position: u64, end: End) -> bool {
-    let room = (position - end.position) / CELL_HEADER_BYTES as u64;
-    let lost = frame.lsn.distance_from(end.lsn);
-    lost.is_some_and(|lost| lost <= room)
 }
 
 /// A gap, as a damage of the file at `path`.
@@ -212,8 +246,7 @@ pub(crate) fn gap_damage(path: &Path, gap: Gap, (row, verdict): (Row, Verdict)) 
         row,
         reason: reason.to_owned(),
         lost: Lost::new(
-            // A wrong seal may speak of fewer records than there are.
-            Some(gap.end.lsn.max(gap.start.lsn)),
+            Some(gap.end.lsn),
             gap.end.position.saturating_sub(gap.start.position),
         ),
     }
@@ -226,29 +259,7 @@ pub(super) const DIFFERENT_FRAME: (Row, Verdict) =
 /// Every damage of a segment of which it is known how far it goes.
 pub(crate) fn damage_in(storage: &dyn Storage, job: &Job) -> io::Result<(Vec<Run>, Vec<Damage>)> {
     let path = storage.path(&job.name.to_string());
-    let found = read_runs(storage, job, true)?;
+    let found = read_runs(storage, job, Bound::At(job.end))?;
     let damage = |gap: &Gap| gap_damage(&path, *gap, DIFFERENT_FRAME);
     Ok((found.runs, found.gaps.iter().map(damage).collect()))
-}
-
-#[cfg(all(test, not(log_loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_loss_never_ends_before_it_begins() {
-        let place = |lsn, position| End {
-            lsn: Lsn(lsn),
-            position,
-        };
-        // A seal that says one record too few, behind two that are whole.
-        let gap = Gap {
-            start: place(2, 8240),
-            end: place(1, 8240),
-        };
-        let damage = gap_damage(Path::new("segment"), gap, DIFFERENT_FRAME);
-        let lost = damage.lost.unwrap();
-        assert_eq!((damage.lsn, lost.end), (Some(Lsn(2)), Some(Lsn(2))));
-        assert_eq!(lost.bytes, 0);
-    }
 }

@@ -14,6 +14,9 @@ use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, u64_at};
 use crate::segment::End;
 use crate::storage::SegmentFile;
 
+/// No record has this number.
+pub(crate) const NO_LIMIT: Lsn = Lsn(u64::MAX);
+
 /// How much is read at a time, if frames are not longer.
 pub(crate) const PIECE_BYTES: usize = 128 << 10;
 
@@ -89,15 +92,19 @@ pub(crate) struct Walk {
     pub lsn: Lsn,
     /// What counts so far.
     pub whole: Prefix,
+    /// Records from here on are in another file, and no part of this one.
+    limit: Lsn,
     /// The last sync mark, or the begin of the segment.
     marked: End,
     in_batch: bool,
 }
 
 impl Walk {
-    /// A walk that begins at a frame in the middle.
-    pub(crate) fn at(start: End) -> Self {
+    /// A walk that begins at a frame in the middle, and goes to no record from
+    /// `limit` on.
+    pub(crate) fn between(start: End, limit: Lsn) -> Self {
         let mut walk = Self::new(start.lsn);
+        walk.limit = limit;
         walk.position = start.position;
         walk.whole.end_position = start.position;
         walk.whole.frames_end = start;
@@ -109,6 +116,7 @@ impl Walk {
         Self {
             position: FIRST_POSITION,
             lsn: base,
+            limit: NO_LIMIT,
             marked: whole.frames_end,
             whole,
             in_batch: false,
@@ -116,13 +124,16 @@ impl Walk {
     }
 
     /// Steps over the frame at the front of `rest`. Returns false, and stays,
-    /// if there is none, or a seal.
+    /// if there is none, or a seal, or if it is behind the limit.
     pub(crate) fn step(&mut self, rest: &[u8], key: &FrameKey) -> bool {
         let Ok(frame) = key.decode(rest, self.position, self.lsn) else {
             return false;
         };
         match frame.kind {
             FrameKind::Record | FrameKind::Void => {
+                if self.lsn >= self.limit {
+                    return false;
+                }
                 if frame.word.begins_batch() == self.in_batch {
                     return false; // a batch in a batch, or one without a begin
                 }

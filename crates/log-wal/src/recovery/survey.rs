@@ -13,8 +13,9 @@ use super::chain::{Link, names};
 use super::check::{Job, check};
 use super::newest::Newest;
 use super::older::Older;
-use super::places::{Place, first_lsn, places};
-use super::runs::{DIFFERENT_FRAME, Gap, Run, Runs, gap_damage, read_runs};
+use super::places::{File, Place, first_lsn, limits, places};
+use super::runs::{Bound, DIFFERENT_FRAME, Gap, Run, Runs, gap_damage, read_runs};
+use super::scan::NO_LIMIT;
 use super::table::{BROKEN_CHAIN as MISSING, Row, Verdict};
 use crate::error::{Damage, Lost, OpenError, READ};
 use crate::format::{FIRST_POSITION, SegmentName};
@@ -94,13 +95,13 @@ pub(crate) fn survey(storage: &dyn Storage) -> Result<Survey, OpenError> {
         open_loss: None,
     };
     way.look_at_newest(&places)?;
-    for (index, place) in places.iter().enumerate() {
+    for (index, (place, limit)) in places.iter().zip(limits(&places)).enumerate() {
         let before = index.checked_sub(1).and_then(|before| places.get(before));
-        match place {
-            Place::Bad(damage) => way.pass_bad(damage.clone()),
-            Place::Good(link) => {
+        match &place.file {
+            File::Bad(damage) | File::Strange(damage) => way.pass_bad(damage.clone()),
+            File::Good(link) => {
                 way.pass_tie(before, link);
-                let passed = way.pass(link, &places[index + 1..]);
+                let passed = way.pass(link, &places[index + 1..], limit);
                 passed.map_err(|error| way.unreadable(link, error))?;
             }
         }
@@ -156,12 +157,12 @@ impl Way<'_> {
     /// Compares where a segment begins with where we are.
     fn pass_tie(&mut self, before: Option<&Place>, link: &Link) {
         let base = link.header.base;
-        match (self.open_loss.take(), before) {
-            (Some(step), _) => self.end_loss(step, base),
-            (None, Some(Place::Good(before))) if !link.follows(before) => {
-                self.note_missing(before, link);
-            }
-            _ => {}
+        if let Some(step) = self.open_loss.take() {
+            self.end_loss(step, base);
+        } else if let Some(before) = before.and_then(Place::link)
+            && !link.follows(before)
+        {
+            self.note_missing(before, link);
         }
         self.found.end_is_missing = false;
         self.next = self.next.max(base);
@@ -198,25 +199,27 @@ impl Way<'_> {
         });
     }
 
-    fn pass(&mut self, link: &Link, behind: &[Place]) -> io::Result<()> {
-        match (behind, self.newest) {
-            ([], Some(newest)) => self.pass_newest(link, &newest),
-            ([Place::Good(next), rest @ ..], newest) if next.follows(link) => {
-                let used = |newest: Newest| newest.is_used();
-                self.pass_older(&Older {
-                    link,
-                    successor: &next.header,
-                    successor_used: !rest.is_empty() || newest.is_some_and(used),
-                })
-            }
-            _ => self.pass_unbound(link),
+    fn pass(&mut self, link: &Link, behind: &[Place], limit: Lsn) -> io::Result<()> {
+        let newest = self.newest;
+        if let Some(newest) = newest.filter(|_| behind.is_empty()) {
+            return self.pass_newest(link, &newest);
+        }
+        let next = behind.first().and_then(Place::link);
+        match next.filter(|next| next.follows(link)) {
+            Some(next) => self.pass_older(&Older {
+                link: &link.with_seal(self.storage, &next.header)?,
+                successor: &next.header,
+                successor_used: behind.len() > 1 || newest.is_some_and(|it| it.is_used()),
+            }),
+            None => self.pass_unbound(link, limit),
         }
     }
 
     /// The newest segment goes as far as its frames do.
     fn pass_newest(&mut self, link: &Link, newest: &Newest) -> io::Result<()> {
         let found = match newest.broken_promise() {
-            Some((claim, _)) => read_runs(self.storage, &unbound(link), false)?.losing_up_to(claim),
+            Some((claim, _)) => read_runs(self.storage, &whole_file(link), Bound::Below(NO_LIMIT))?
+                .losing_up_to(claim),
             None => Runs::all(newest.whole.run(first_frame(link))),
         };
         let judged = newest.judge();
@@ -237,7 +240,7 @@ impl Way<'_> {
         let whole = check(self.storage, &job, &mut Vec::new())?;
         let mut found = match older.is_whole(&whole) {
             true => Runs::all(whole.run_of_frames(first_frame(link))),
-            false => read_runs(self.storage, &job, true)?,
+            false => read_runs(self.storage, &job, Bound::At(job.end))?,
         };
         let judged = older.judge(Some(&whole));
         if matches!(judged, (_, Verdict::Refuse(_))) {
@@ -249,9 +252,9 @@ impl Way<'_> {
     }
 
     /// What follows is damaged, or is not its successor, and says nothing of
-    /// where it ends.
-    fn pass_unbound(&mut self, link: &Link) -> io::Result<()> {
-        let found = read_runs(self.storage, &unbound(link), false)?;
+    /// where it ends; but no record is in two files.
+    fn pass_unbound(&mut self, link: &Link, limit: Lsn) -> io::Result<()> {
+        let found = read_runs(self.storage, &whole_file(link), Bound::Below(limit))?;
         self.pass_runs(link, found.sealed, &found, DIFFERENT_FRAME);
         Ok(())
     }
@@ -289,8 +292,8 @@ fn first_frame(link: &Link) -> End {
     }
 }
 
-/// All of a file, of which nobody says how far it counts.
-fn unbound(link: &Link) -> Job {
+/// All of a file.
+fn whole_file(link: &Link) -> Job {
     Job {
         name: link.name,
         salt: link.header.salt,

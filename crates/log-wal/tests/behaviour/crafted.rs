@@ -1,9 +1,13 @@
 //! Files that nobody wrote by accident: whole checksums over impossible claims.
 
+use std::sync::Arc;
+
 use crate::common::{Files, append};
 use crate::support::{TestStorage, try_open, try_open_read_only};
 use log_wal::format::{FrameKey, Header, HeaderFault, Predecessor};
-use log_wal::{AppendError, CommitError, Lsn, OpenError, ReadError, TruncateError, WalReader};
+use log_wal::{
+    AppendError, CommitError, Lsn, OpenError, ReadError, Salvage, TruncateError, WalReader,
+};
 
 const CAPACITY: usize = 16 << 10;
 
@@ -153,6 +157,48 @@ fn a_record_beyond_the_end_that_the_next_segment_states_is_not_shown() {
         let mut lsns = whole.iter().map(|record| record.as_ref().unwrap().lsn());
         assert!(lsns.all(|lsn| lsn < Lsn(end)), "{read:?}");
     }
+}
+
+/// The older one has given its only number up, and the next one says that it
+/// has none, and gives the number again.
+#[test]
+fn of_two_segments_with_the_same_numbers_the_newer_one_counts() {
+    let (name, mut bytes) = segment(header());
+    let key = FrameKey::new(header().salt);
+    let cell = &mut bytes[8192..8208];
+    let word = key.build_record(cell, 8192, Lsn(0), b"", (true, true));
+    let word = key.build_void(cell, 8192, Lsn(0), word);
+    bytes[8192..8200].copy_from_slice(&word.to_bits().to_le_bytes());
+    let seal = key.seal(8208, Lsn(0));
+    bytes[8208..8208 + seal.len()].copy_from_slice(&seal);
+    let next = Header {
+        id: 2,
+        salt: 6,
+        predecessor: Some(Predecessor {
+            id: 1,
+            end: Lsn(0),
+            end_position: 8208,
+        }),
+        ..header()
+    };
+    let (next_name, mut next_bytes) = segment(next);
+    let key = FrameKey::new(next.salt);
+    let word = key.build_record(
+        &mut next_bytes[8192..8216],
+        8192,
+        Lsn(0),
+        b"record",
+        (true, true),
+    );
+    next_bytes[8192..8200].copy_from_slice(&word.to_bits().to_le_bytes());
+    let files: Files = [(name, bytes), (next_name, next_bytes)].into();
+
+    let storage = Arc::new(TestStorage::with_files(files));
+    let salvage = Salvage::with_storage(storage.clone()).unwrap();
+    assert_eq!(salvage.cut_plan().unwrap().end, Lsn(0), "INV-C1");
+    let read: Vec<_> = salvage.iter().filter_map(Result::ok).collect();
+    assert_eq!((read.len(), read[0].payload()), (1, &b"record"[..]));
+    assert_eq!(salvage.report().records, 1);
 }
 
 #[test]

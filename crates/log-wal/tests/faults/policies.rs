@@ -291,6 +291,29 @@ fn a_wrong_name_of_the_oldest_segment_hides_nothing_behind_it() {
     assert_eq!(try_cut(&disk_of(&files)).unwrap().next_lsn(), Lsn(10));
 }
 
+/// A cut discards by ids. A file that has the id of another one cannot be
+/// discarded without that.
+#[test]
+fn a_stray_file_with_the_id_of_a_segment_is_cut_off_with_it_and_hides_none_of_its_records() {
+    let files = closed_log();
+    let names: Vec<_> = files.keys().cloned().collect();
+    for (lsn, name) in [(0, &names[0]), (10, &names[1]), (20, &names[2])] {
+        let (_, id) = name.split_once('-').unwrap();
+        for base in [0, 7, 13, 99] {
+            let stray = format!("{base:020}-{id}");
+            if &stray == name {
+                continue;
+            }
+            let mut files = files.clone();
+            files.insert(stray, Vec::new());
+            refused(&files);
+            let (read, lost) = salvaged(&files);
+            assert_eq!((read, lost.len()), (all_but(0..0), 1), "{base} {name}");
+            is_cut_at(&files, lsn);
+        }
+    }
+}
+
 #[test]
 fn a_damaged_newest_header_costs_its_segment_alone() {
     let mut files = closed_log();
@@ -347,6 +370,32 @@ fn salvage_reads_no_further_than_the_segment_goes() {
     let reader = WalReader::with_storage(Arc::new(disk)).unwrap();
     let (read, lost) = salvaged(&files);
     assert_eq!((read.len() as u64, lost.len()), (reader.next_lsn().0, 0));
+}
+
+/// Only the damaged header said what was discarded; its name still says from
+/// which record on. The discarded files may be there, if the power went before
+/// they were removed.
+#[test]
+fn what_a_truncation_has_discarded_stays_so_when_its_header_is_lost() {
+    let before = closed_log();
+    let disk = disk_of(&before);
+    let mut wal = try_open(&disk).unwrap();
+    wal.truncate_after(Lsn(13)).unwrap();
+    append(&wal, 13, 15);
+    wal.close().unwrap();
+    let mut removed = disk.files();
+    let name = newest(&removed);
+    removed.get_mut(&name).unwrap()[..8192].fill(0);
+    let mut kept = before.clone();
+    kept.extend(removed.clone());
+    assert!(kept.len() > removed.len());
+    for files in [removed, kept] {
+        refused(&files);
+        let (read, lost) = salvaged(&files);
+        assert_eq!(read, (0..13).collect::<Vec<_>>(), "INV-W8");
+        assert_eq!((lost.len(), lost[0].lsn), (1, Some(Lsn(13))));
+        is_cut_at(&files, 13);
+    }
 }
 
 #[test]

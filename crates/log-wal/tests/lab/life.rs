@@ -9,6 +9,7 @@ use log_wal::{AppendError, CommitError, Level, Lsn, TruncateError, Wal};
 use rand::RngExt;
 
 use super::model::Model;
+use super::recovery::uncut;
 use super::{End, History, Writing, locked};
 
 /// What a step of work ended with.
@@ -46,7 +47,7 @@ impl History {
                 End::ProcessDeath
             });
         };
-        let mut wal = Arc::new(wal);
+        let mut wal = Arc::new(uncut(wal)?);
         self.model().opened(&wal);
         self.watch(&wal);
         let worked = self.work(&mut wal);

@@ -16,6 +16,7 @@ mod life;
 mod memory;
 mod model;
 mod recovery;
+mod rot;
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -23,7 +24,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use log_wal::storage::sim::{Chance, DirectoryOrder, SimStorage};
-use log_wal::{Verify, WalOptions};
+use log_wal::{RecoveryPolicy, Verify, WalOptions};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
@@ -57,6 +58,11 @@ pub(crate) struct Tally {
     pub recycled: u64,
     /// Of the states, those of logs that were written through a mapping.
     pub mapped: u64,
+    /// Logs in which something rotted.
+    pub rotten: u64,
+    /// Of those, cut in front of the damage; in the others it was torn off, or
+    /// nothing depended on it.
+    pub cuts: u64,
 }
 
 impl fmt::Display for Tally {
@@ -78,6 +84,8 @@ impl fmt::Display for Tally {
             (self.rotations, "segments sealed"),
             (self.truncations, "truncations by request"),
             (self.recycled, "crash states with a segment in a used file"),
+            (self.rotten, "logs in which something rotted"),
+            (self.cuts, "of them refused, salvaged and cut"),
             (self.poisoned, "logs poisoned by a fault"),
             (self.disk_full, "calls that found the disk full"),
         ];
@@ -102,6 +110,8 @@ impl AddAssign for Tally {
         self.truncations += other.truncations;
         self.recycled += other.recycled;
         self.mapped += other.mapped;
+        self.rotten += other.rotten;
+        self.cuts += other.cuts;
     }
 }
 
@@ -240,7 +250,11 @@ impl History {
         };
         self.tally.states += u64::from(end != End::Close);
         self.disk = disk;
-        self.recover(end)
+        self.recover(end)?;
+        if self.random.random_bool(0.05) {
+            self.rot()?;
+        }
+        Ok(())
     }
 
     fn options(&mut self) -> WalOptions {
@@ -249,7 +263,13 @@ impl History {
         } else {
             Verify::Tail
         };
-        self.options.clone().verify(verify)
+        // Where nothing is damaged they are all the same.
+        let recovery = if self.random.random_bool(0.3) {
+            RecoveryPolicy::CutToLastGood
+        } else {
+            RecoveryPolicy::Refuse
+        };
+        self.options.clone().verify(verify).recovery(recovery)
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {

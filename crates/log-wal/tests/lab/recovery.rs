@@ -28,6 +28,9 @@ impl History {
         if self.random.random_bool(0.1) {
             self.compare_reader(count)?;
         }
+        if self.random.random_bool(0.1) {
+            self.compare_salvage(count)?;
+        }
         if self.random.random_bool(0.3) {
             self.crash_again(count, end)?;
         }
@@ -40,10 +43,11 @@ impl History {
     }
 
     /// A log that was crashed, and not rotten, always opens.
-    fn open(&mut self, disk: &SimStorage) -> Result<Wal, String> {
+    pub(super) fn open(&mut self, disk: &SimStorage) -> Result<Wal, String> {
         let options = self.options();
         Wal::with_storage(Arc::new(disk.clone()), options)
             .map_err(|refusal| format!("refused without damage: {refusal}"))
+            .and_then(uncut)
     }
 
     fn compare(&mut self, wal: &Wal, end: End) -> Result<usize, String> {
@@ -115,6 +119,7 @@ impl History {
             let opened = Wal::with_storage(Arc::new(disk.clone()), self.options());
             disk.power_off_at(0);
             if let Ok(wal) = opened {
+                let wal = uncut(wal)?;
                 let shown = wal.next_lsn().0 as usize;
                 again(shown, sure, possible)?;
                 (sure, possible) = (shown, shown);
@@ -136,6 +141,14 @@ impl History {
             model.check_record(record.lsn(), record.payload())?;
         }
         Ok(())
+    }
+}
+
+/// A log that was crashed, and not rotten, has nothing to cut off.
+pub(super) fn uncut(wal: Wal) -> Result<Wal, String> {
+    match &wal.report().cut {
+        None => Ok(wal),
+        Some(cut) => Err(format!("cut without damage: {cut:?}")),
     }
 }
 

@@ -7,81 +7,20 @@
 //! everybody else on the machine writes.
 
 use std::hint::black_box;
-use std::path::Path;
 use std::time::Duration;
 
-use log_benches::contest::{Better, Column, Contest};
-use log_benches::device::Device;
+use log_benches::commits::{COLUMNS, turn};
+use log_benches::contest::{Better, Contest};
 use log_benches::effort::Effort;
 use log_benches::floor::{HEADER_BYTES, WarmFrames, WrittenFile};
-use log_benches::latency::Latencies;
 use log_benches::logs::{Open, Strata};
 use log_benches::{scratch, writers};
 use log_wal::Level;
 
 const PAYLOAD_BYTES: usize = 256;
 const THREADS: [usize; 5] = [1, 2, 8, 32, 64];
-/// Before anything is counted.
-const WARM_UP: Duration = Duration::from_millis(50);
 const TURN_MS: u64 = 500;
 const FLOOR_FILE_BYTES: u64 = 16 << 20;
-
-const COLUMNS: &[Column] = &[
-    Column {
-        name: "commits a second",
-        digits: 0,
-    },
-    Column {
-        name: "p50, us",
-        digits: 0,
-    },
-    Column {
-        name: "p99, us",
-        digits: 0,
-    },
-    Column {
-        name: "own syncs a commit",
-        digits: 3,
-    },
-    Column {
-        name: "device writes a commit",
-        digits: 3,
-    },
-    Column {
-        name: "device flushes a commit",
-        digits: 3,
-    },
-];
-
-/// Measures `run`, which says how long each of its calls took. A call commits
-/// `at_once` records; `syncs` counts them if anybody does.
-fn turn(
-    directory: &Path,
-    time: Duration,
-    at_once: usize,
-    syncs: impl Fn() -> Option<u64>,
-    mut run: impl FnMut(Duration) -> Latencies,
-) -> Vec<f64> {
-    run(WARM_UP.min(time));
-    let device = Device::of(directory);
-    let requests = || device.as_ref().and_then(Device::requests);
-    let before = (requests(), syncs());
-    let latencies = run(time);
-    let after = (requests(), syncs());
-    let commits = (latencies.len() * at_once) as f64;
-    let a_commit = |count: Option<u64>| count.map_or(f64::NAN, |count| count as f64 / commits);
-    let done = after.0.zip(before.0).map(|(after, before)| after - before);
-    let synced = after.1.zip(before.1).map(|(after, before)| after - before);
-    let [p50, p99] = latencies.percentiles_ns([0.5, 0.99]);
-    vec![
-        commits / time.as_secs_f64(),
-        p50 / 1e3,
-        p99 / 1e3,
-        a_commit(synced),
-        a_commit(done.map(|done| done.writes)),
-        a_commit(done.map(|done| done.flushes)),
-    ]
-}
 
 fn log_turn(open: Open, threads: usize, time: Duration) -> Vec<f64> {
     let directory = scratch::directory();

@@ -3,7 +3,8 @@
 //! One thread writes a group of frames of 256 B records, waits until it is
 //! durable, and again. All ways but the last two write over what was written
 //! before. The device's counts include what everybody else on the machine
-//! writes. The log uses the first way, and makes its files so that it is.
+//! writes. The log uses the first way, and makes its files so that it is. With
+//! the feature `io-uring` there is one more.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -23,45 +24,22 @@ mod linux {
     use std::path::Path;
     use std::time::Duration;
 
-    use log_benches::contest::{Better, Column, Contest};
-    use log_benches::device::Device;
+    use log_benches::contest::{Better, Contest};
     use log_benches::effort::Effort;
     use log_benches::floor::HEADER_BYTES;
-    use log_benches::{scratch, writers};
+    #[cfg(feature = "io-uring")]
+    use log_benches::ring::Ring;
+    use log_benches::{commits, scratch, writers};
     use rustix::fs::{FallocateFlags, OFlags, fallocate};
     use rustix::io::{ReadWriteFlags, pwritev2};
 
     const PAYLOAD_BYTES: usize = 256;
     /// How many records are made durable at once.
     const GROUPS: [usize; 3] = [1, 8, 64];
-    const WARM_UP: Duration = Duration::from_millis(50);
     const TURN_MS: u64 = 500;
     const FILE_BYTES: u64 = 16 << 20;
     /// What `O_DIRECT` writes, and from what addresses.
     const BLOCK_BYTES: usize = 4096;
-
-    const COLUMNS: &[Column] = &[
-        Column {
-            name: "commits a second",
-            digits: 0,
-        },
-        Column {
-            name: "p50, us",
-            digits: 0,
-        },
-        Column {
-            name: "p99, us",
-            digits: 0,
-        },
-        Column {
-            name: "device writes a commit",
-            digits: 2,
-        },
-        Column {
-            name: "device flushes a commit",
-            digits: 2,
-        },
-    ];
 
     #[derive(Clone, Copy)]
     enum Way {
@@ -69,6 +47,8 @@ mod linux {
         WriteWithFlag,
         FileWithFlag,
         Direct,
+        #[cfg(feature = "io-uring")]
+        Ring,
         Reserved,
         Growing,
     }
@@ -84,11 +64,16 @@ mod linux {
         }
     }
 
-    const WAYS: [(&str, Way); 6] = [
+    const WAYS: &[(&str, Way)] = &[
         ("pwrite, fdatasync", Way::WriteThenSync),
         ("pwritev2 with RWF_DSYNC", Way::WriteWithFlag),
         ("pwrite, O_DSYNC", Way::FileWithFlag),
         ("pwrite of whole blocks, O_DIRECT and O_DSYNC", Way::Direct),
+        #[cfg(feature = "io-uring")]
+        (
+            "io_uring: a write, and an fdatasync linked to it",
+            Way::Ring,
+        ),
         (
             "pwrite, fdatasync, blocks only reserved before",
             Way::Reserved,
@@ -99,6 +84,8 @@ mod linux {
     /// A file that is written by one of the ways.
     struct Target {
         file: File,
+        #[cfg(feature = "io-uring")]
+        ring: Ring,
         way: Way,
         at: u64,
         /// Whole blocks, somewhere in which there is an aligned address.
@@ -125,8 +112,11 @@ mod linux {
             };
             let mut options = OpenOptions::new();
             options.write(true).custom_flags(flags.bits() as i32);
+            let file = options.open(path)?;
             Ok(Self {
-                file: options.open(path)?,
+                #[cfg(feature = "io-uring")]
+                ring: Ring::new(file.try_clone()?)?,
+                file,
                 way,
                 at: 0,
                 blocks: vec![1; group_bytes + 3 * BLOCK_BYTES],
@@ -147,6 +137,8 @@ mod linux {
                 }
                 Way::Direct => self.write_blocks(frames)?,
                 Way::FileWithFlag => self.file.write_all_at(frames, self.at)?,
+                #[cfg(feature = "io-uring")]
+                Way::Ring => self.ring.write_and_sync(frames, self.at)?,
                 Way::WriteThenSync | Way::Reserved | Way::Growing => {
                     self.file.write_all_at(frames, self.at)?;
                     self.file.sync_data()?;
@@ -179,28 +171,13 @@ mod linux {
         let path = directory.path().join("segment");
         let target = Target::create(&path, way, frames.len()).expect("a file");
         let target = std::sync::Mutex::new(target);
-        let run = |time| {
+        let no_count = || None;
+        commits::turn(directory.path(), time, 1, no_count, |time| {
             writers::for_a_time(1, time, |_| {
                 let mut target = target.lock().expect("nobody panics");
                 target.commit(&frames).expect("the disk works");
             })
-        };
-        run(WARM_UP.min(time));
-        let device = Device::of(directory.path());
-        let requests = || device.as_ref().and_then(Device::requests);
-        let before = requests();
-        let latencies = run(time);
-        let done = requests().zip(before).map(|(after, before)| after - before);
-        let commits = latencies.len() as f64;
-        let a_commit = |count: Option<u64>| count.map_or(f64::NAN, |it| it as f64 / commits);
-        let [p50, p99] = latencies.percentiles_ns([0.5, 0.99]);
-        vec![
-            commits / time.as_secs_f64(),
-            p50 / 1e3,
-            p99 / 1e3,
-            a_commit(done.map(|done| done.writes)),
-            a_commit(done.map(|done| done.flushes)),
-        ]
+        })
     }
 
     pub(crate) fn main() {
@@ -208,8 +185,8 @@ mod linux {
         let time = Duration::from_millis(effort.scaled(TURN_MS));
         for group in GROUPS {
             let title = format!("ways to sync, records at once: {group}");
-            let mut contest = Contest::new(title, Better::Higher, COLUMNS);
-            for (name, way) in WAYS {
+            let mut contest = Contest::new(title, Better::Higher, commits::COLUMNS);
+            for &(name, way) in WAYS {
                 contest.add(name, move || turn(way, group, time));
             }
             contest.hold(&effort);

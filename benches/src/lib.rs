@@ -6,8 +6,10 @@
 //! *floors* ([`floor`]): what no log can do without. Files lie on a real disk
 //! ([`scratch`]), and what the disk was asked to do is counted ([`device`]).
 //!
-//! With the feature `peers`, other people's logs take part.
+//! With the feature `peers`, other people's logs take part; with `io-uring`, that
+//! way to sync.
 
+pub mod commits;
 pub mod contest;
 pub mod damage;
 pub mod device;
@@ -20,3 +22,5 @@ pub mod writers;
 
 #[cfg(feature = "peers")]
 pub mod peers;
+#[cfg(all(feature = "io-uring", target_os = "linux"))]
+pub mod ring;

@@ -32,7 +32,7 @@
 mod lead;
 
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log_core::Lsn;
 
@@ -64,8 +64,8 @@ struct State {
     waiters: Vec<Arc<Waiter>>,
     /// How many callers the last leader's work was for.
     last_group: usize,
-    /// The leader, while it waits for callers.
-    gathering: Option<Thread>,
+    /// Whether the leader waits for callers.
+    gathering: bool,
     /// How many committers there are, and those of them that sleep.
     committers: usize,
     idle: Vec<Thread>,
@@ -209,6 +209,8 @@ impl Waiter {
 pub(crate) struct Group {
     lead: OwnLines<Lead>,
     state: Mutex<State>,
+    /// Whether all that the leader waits for have come.
+    gathered: AtomicBool,
     /// Whether there is a poison, to look at without the lock.
     poisoned: AtomicBool,
     /// Callers that had to wait. Relaxed: for people.
@@ -216,15 +218,6 @@ pub(crate) struct Group {
 }
 
 impl State {
-    fn join(&mut self, waiter: &Arc<Waiter>) {
-        self.waiters.push(Arc::clone(waiter));
-        if self.is_complete()
-            && let Some(leader) = self.gathering.take()
-        {
-            leader.unpark();
-        }
-    }
-
     fn leave(&mut self, waiter: &Arc<Waiter>) {
         self.waiters.retain(|other| !Arc::ptr_eq(other, waiter));
     }
@@ -315,7 +308,7 @@ impl Group {
             }
             let leads = if state.led {
                 let waiter = Waiter::thread(end, level);
-                state.join(&waiter);
+                self.join(&mut state, &waiter);
                 drop(state);
                 waiter.sleep() == LEAD
             } else {
@@ -373,7 +366,7 @@ impl Group {
             self.count_waiting(&mut is_counted);
             let Some(waiter) = place.as_ref().filter(|waiter| waiter.is_asleep()) else {
                 let waiter = Waiter::task(end, level, context.waker());
-                state.join(&waiter);
+                self.join(&mut state, &waiter);
                 *place = Some(waiter);
                 let committer = state.committer_to_call();
                 let is_mine = !state.led && state.committers == 0;
@@ -532,21 +525,42 @@ impl Group {
         result
     }
 
+    fn join(&self, state: &mut State, waiter: &Arc<Waiter>) {
+        state.waiters.push(Arc::clone(waiter));
+        if state.gathering && state.is_complete() {
+            // Relaxed: who sees it comes to the lock.
+            self.gathered.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Waits a moment for the callers of the last group to come back, if they
     /// wait for a sync; the level that those who are here need.
     fn gather(&self, own_level: Level) -> Level {
         let mut state = self.state();
         // Handing frames to the system takes less time than the wait.
         if state.needed(own_level) == Level::Durable && !state.is_complete() {
-            state.gathering = Some(current());
+            state.gathering = true;
+            self.gathered.store(false, Ordering::Relaxed);
             drop(state);
-            // Unparked by the last one to come. Waking up for no reason, or for
-            // another one's, only makes the group smaller.
-            park_timeout(GATHER_MAX);
+            self.stay_awake();
             state = self.state();
-            state.gathering = None;
+            state.gathering = false;
         }
         state.needed(own_level)
+    }
+
+    /// Waits for those who are to be gathered without falling asleep: that would
+    /// add the time to wake up to every sync. Steps aside for them.
+    fn stay_awake(&self) {
+        let began = Instant::now();
+        loop {
+            yield_now();
+            // loom has no time.
+            let is_over = cfg!(log_loom) || began.elapsed() >= GATHER_MAX;
+            if is_over || self.gathered.load(Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

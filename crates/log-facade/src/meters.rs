@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `strata_records_appended_total` | counter | records | appended and visible |
 //! | `strata_record_bytes_appended_total` | counter | bytes | of their payloads, and of what they carry |
-//! | `strata_commit_seconds` | histogram | seconds | what callers and the housekeeper waited for a level; label `level`: `written` or `durable` |
+//! | `strata_commit_seconds` | histogram | seconds | what callers, tasks and the housekeeper waited for a level; label `level`: `written` or `durable` |
 //! | `strata_segments_dropped_total` | counter | segments | dropped from the front |
 //! | `strata_housekeeping_failures_total` | counter | failures | of background work |
 //!
@@ -14,10 +14,10 @@
 //! once. Without the feature this is nothing, and costs nothing.
 
 #[cfg(feature = "metrics")]
-pub(crate) use on::Meters;
+pub(crate) use on::{Began, Meters};
 
 #[cfg(not(feature = "metrics"))]
-pub(crate) use off::Meters;
+pub(crate) use off::{Began, Meters};
 
 #[cfg(feature = "metrics")]
 mod on {
@@ -35,6 +35,16 @@ mod on {
         durable_seconds: Histogram,
         segments_dropped: Counter,
         failures: Counter,
+    }
+
+    /// When somebody began to wait.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Began(Instant);
+
+    impl Began {
+        pub(crate) fn now() -> Self {
+            Self(Instant::now())
+        }
     }
 
     impl fmt::Debug for Meters {
@@ -74,16 +84,14 @@ mod on {
             self.bytes.increment(bytes);
         }
 
-        /// Does `commit`, and takes down how long that took.
-        pub(crate) fn committing<R>(&self, level: Level, commit: impl FnOnce() -> R) -> R {
-            let start = Instant::now();
-            let committed = commit();
+        /// Takes down how long somebody waited for the level.
+        pub(crate) fn committed(&self, level: Level, began: Began) {
             let seconds = match level {
+                Level::Published => return,
+                Level::Written => &self.written_seconds,
                 Level::Durable => &self.durable_seconds,
-                _ => &self.written_seconds,
             };
-            seconds.record(start.elapsed());
-            committed
+            seconds.record(began.0.elapsed());
         }
 
         pub(crate) fn dropped(&self, segments: u64) {
@@ -100,6 +108,16 @@ mod on {
 mod off {
     use crate::Level;
 
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Began;
+
+    impl Began {
+        #[inline]
+        pub(crate) fn now() -> Self {
+            Self
+        }
+    }
+
     #[derive(Debug)]
     pub(crate) struct Meters;
 
@@ -112,9 +130,7 @@ mod off {
         pub(crate) fn appended(&self, _records: u64, _bytes: u64) {}
 
         #[inline]
-        pub(crate) fn committing<R>(&self, _level: Level, commit: impl FnOnce() -> R) -> R {
-            commit()
-        }
+        pub(crate) fn committed(&self, _level: Level, _began: Began) {}
 
         pub(crate) fn dropped(&self, _segments: u64) {}
 

@@ -11,7 +11,7 @@ use crate::engine::{self, Engine, MemStorage};
 use crate::error::{AppendError, CommitError, HousekeepingCause, Task};
 use crate::floor::Floor;
 use crate::health::Health;
-use crate::meters::Meters;
+use crate::meters::{Began, Meters};
 use crate::news::News;
 use crate::policy::Policies;
 use crate::retention;
@@ -186,9 +186,9 @@ impl Shared {
 
     /// Waits until what is published below `end` has reached `level`.
     pub(crate) fn commit(&self, end: Lsn, level: Level) -> Result<(), engine::CommitError> {
-        let committed = self
-            .meters
-            .committing(level, || self.engine.commit(end, level));
+        let began = Began::now();
+        let committed = self.engine.commit(end, level);
+        self.meters.committed(level, began);
         self.tell_settled();
         committed
     }

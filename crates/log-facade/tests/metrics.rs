@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use log_facade::{Log, Lsn, ManualClock};
+use log_facade::{AsyncLog, Level, Log, Lsn, ManualClock};
 use metrics::{
     Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
@@ -109,4 +109,29 @@ fn a_recorder_is_told_what_the_log_did() {
         assert!((0.0..600.0).contains(&times[0]), "in seconds");
     }
     assert_eq!(sum("strata_housekeeping_failures_total log=orders"), None);
+}
+
+#[test]
+fn what_tasks_wait_for_a_level_is_told_as_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let notebook = Notebook::default();
+    let seen = Arc::clone(&notebook.0);
+    let open = || Log::options().name("tasks").open(directory.path()).unwrap();
+    let log = metrics::with_local_recorder(&notebook, open);
+    let log = AsyncLog::new(log).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(async {
+        log.append(b"published").await.unwrap();
+        log.append_to(Level::Written, b"1").await.unwrap();
+        log.append_batch_to(Level::Written, &[b"2"]).await.unwrap();
+        log.append_to(Level::Durable, b"3").await.unwrap();
+        log.sync().await.unwrap();
+        log.append_batch(&[b"4", b"5"]).await.unwrap();
+        log.append_batch_to(Level::Durable, &[b"6"]).await.unwrap();
+    });
+    let seen = seen.lock().unwrap();
+    let count = |level: &str| seen[&format!("strata_commit_seconds level={level} log=tasks")].len();
+    assert_eq!((count("written"), count("durable")), (2, 3));
+    let records = &seen["strata_records_appended_total log=tasks"];
+    assert_eq!(records.iter().sum::<f64>(), 7.0);
 }

@@ -133,6 +133,80 @@ fn an_append_waits_for_room_without_blocking_the_runtime() {
     });
 }
 
+/// The threads of a runtime like this may all be busy: it has one to block in,
+/// and that one stands still.
+#[test]
+fn a_batch_waits_for_room_and_for_its_level_without_a_thread() {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.max_blocking_threads(1).build().unwrap();
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    runtime.spawn_blocking({
+        let gate = Arc::clone(&gate);
+        move || {
+            drop(
+                gate.1
+                    .wait_while(gate.0.lock().unwrap(), |is_open| !*is_open),
+            )
+        }
+    });
+    runtime.block_on(async {
+        let log = in_memory_files();
+        let payload = [7; 1000];
+        for round in 0..100 {
+            let lsns = log.append_batch(&[&payload[..]; 5]).await.unwrap();
+            assert_eq!(lsns, Lsn(round * 5)..Lsn(round * 5 + 5));
+        }
+        let lsns = log.append_batch_to(Level::Durable, &[b"a", b"b"]).await;
+        assert!(log.watermarks().durable_end >= lsns.unwrap().end);
+        let record = log.as_log().read(Lsn(501)).unwrap().unwrap();
+        assert_eq!(record.payload(), b"b");
+        assert!(record.timestamp().is_some(), "by the log's clock");
+        assert_eq!(log.append_batch(&[]).await.unwrap(), Lsn(502)..Lsn(502));
+    });
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+}
+
+#[test]
+fn a_batch_that_is_dropped_at_any_moment_is_in_the_log_whole_or_not_at_all() {
+    on_each_runtime(|| async {
+        let log = in_memory_files();
+        let mut finished = 0;
+        for round in 0..60_u8 {
+            let before = log.next_lsn().0;
+            let payload = vec![round; 1500];
+            let batch = [payload.as_slice(); 2];
+            let append = log.append_batch_to(Level::Durable, &batch);
+            let done = poll_times(append, usize::from(round) % 6).await;
+            let appended = log.next_lsn().0 - before;
+            assert!(appended == 0 || appended == 2, "{appended}");
+            if let Some(lsns) = done {
+                assert_eq!(lsns.unwrap(), Lsn(before)..Lsn(before + 2));
+                finished += 1;
+            }
+        }
+        log.append_batch_to(Level::Durable, &[b"last"])
+            .await
+            .unwrap();
+        assert!(finished < 60);
+    });
+}
+
+#[test]
+fn policies_that_belong_to_an_append_hold_for_batches_of_tasks_too() {
+    current_thread().block_on(async {
+        let options = small().rotate_records(10).flush_records(5);
+        let log = options.open_on(Arc::new(MemStorage::new())).unwrap();
+        let log = AsyncLog::new(log).unwrap();
+        for end in 1..=20 {
+            let lsns = log.append_batch(&[b"a", b"b"]).await.unwrap();
+            assert_eq!(lsns.end, Lsn(end * 2));
+            assert!(end * 2 - log.watermarks().durable_end.0 < 5);
+        }
+        assert!(log.segments().len() >= 4);
+    });
+}
+
 #[test]
 fn policies_that_belong_to_an_append_hold_for_tasks_too() {
     current_thread().block_on(async {

@@ -99,7 +99,7 @@ pub use verify::{IndexCheck, IndexState, VerifyReport};
 // What records are built from, and what a log without mapping can lie in.
 pub use log_wal::storage::Blocks;
 pub use log_wal::{
-    Append, Bell, Codec, Commit, Committer, FileStorage, MemStorage, Payload, Storage,
+    Append, Bell, Codec, Commit, Committer, FileStorage, MemStorage, Payload, Room, Storage,
 };
 
 // The words of the layer beneath that must travel up; API.md lists them.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use log_wal::{
     Append, AppendError, Commit, CommitError, Committer, Level, Lsn, OpenError, OpenReport,
-    Payload, ReadError, SegmentInfo, Stats, Storage, TruncateError, Wal, Watermarks,
+    Payload, ReadError, Room, SegmentInfo, Stats, Storage, TruncateError, Wal, Watermarks,
 };
 
 use crate::by_time::{self, Recent};
@@ -194,6 +194,11 @@ impl Store {
     /// `level`, see [`Wal::append_async`].
     pub fn append_async<P: Payload>(&self, payload: P, level: Level) -> Append<P> {
         self.wal.append_async(payload, level)
+    }
+
+    /// Resolves when an append finds room in memory, see [`Wal::room_async`].
+    pub fn room_async(&self) -> Room {
+        self.wal.room_async()
     }
 
     /// The same as [`commit`](Self::commit) as a future, see

@@ -104,5 +104,5 @@ pub use report::{
 };
 pub use salvage::{Salvage, SalvageIter};
 pub use storage::{FileStorage, MemStorage, Storage};
-pub use tasks::{Append, Commit, Committer};
+pub use tasks::{Append, Commit, Committer, Room};
 pub use wal::Wal;

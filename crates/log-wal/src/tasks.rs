@@ -116,6 +116,33 @@ impl<P> fmt::Debug for Append<P> {
     }
 }
 
+/// Resolves when an append finds room in memory, without waiting for the disk
+/// to take full segments; made by [`Wal::room_async`](crate::Wal::room_async).
+///
+/// It keeps no room: others may take it first, and then the append blocks.
+/// Dropping it gives up the wait and nothing else.
+#[derive(Debug)]
+#[must_use = "nothing waits until it is polled"]
+pub struct Room {
+    wait: Wait,
+}
+
+impl Room {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            wait: Wait::new(shared),
+        }
+    }
+}
+
+impl Future for Room {
+    type Output = Result<(), CommitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.wait.poll_room(context)
+    }
+}
+
 /// A place among those who wait for the disk, given up when it is dropped.
 #[derive(Debug)]
 struct Wait {
@@ -168,7 +195,9 @@ impl Drop for Wait {
 /// [`Wal::committer`](crate::Wal::committer).
 ///
 /// While there is one, polling a future of this log does no work on the disk:
-/// somebody has to call [`run`](Self::run), over and over. When the last one is
+/// somebody has to call [`run`](Self::run), over and over. If nobody does,
+/// futures wait for as long as it is held; only a thread that commits, or that
+/// finds no room for an append, works for them by the way. When the last one is
 /// dropped, the futures that wait look after themselves again.
 #[derive(Debug)]
 pub struct Committer {

@@ -22,7 +22,7 @@ use crate::segment::SegmentMeta;
 use crate::shared::Shared;
 use crate::start::{lock, start};
 use crate::storage::{FileStorage, Storage};
-use crate::tasks::{Append, Commit, Committer};
+use crate::tasks::{Append, Commit, Committer, Room};
 use crate::torn::keep_torn_tail;
 
 /// A write-ahead log, open for writing.
@@ -358,8 +358,16 @@ impl Wal {
         Append::new(Arc::clone(&self.shared), payload, level)
     }
 
+    /// Waits as [`append_async`](Self::append_async) does for room in memory,
+    /// and appends nothing: behind it, in the same poll, a batch is appended
+    /// without blocking, unless somebody else takes the room at that moment.
+    pub fn room_async(&self) -> Room {
+        Room::new(Arc::clone(&self.shared))
+    }
+
     /// Promises that a thread will work for futures, so that no poll of theirs
-    /// has to: see [`Committer`].
+    /// has to: see [`Committer`]. Who makes one and does not
+    /// [`run`](Committer::run) it lets them wait for as long as it is held.
     ///
     /// It belongs to the log as it is now: after
     /// [`truncate_after`](Self::truncate_after) make another.

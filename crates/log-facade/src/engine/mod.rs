@@ -29,7 +29,7 @@ pub use store::StoreEngine;
 // In these words an engine says what it could not do.
 pub use log_mmap::{AppendError, CommitError, CompactError, OpenError, ReadError, TruncateError};
 // In these it waits for the disk without a thread.
-pub use log_mmap::{Append, Commit, Committer};
+pub use log_mmap::{Append, Commit, Committer, Room};
 // What a log without mapping can lie in.
 pub use log_mmap::{MemStorage, Storage};
 
@@ -90,8 +90,15 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Appends when first polled, and resolves when the record has reached
     /// `level`; without blocking, as long as there is a
     /// [`committer`](Self::committer) that runs. `None` if it cannot: then
-    /// tasks use threads to wait in.
+    /// tasks are refused. An engine has this and the two that follow, or none
+    /// of them.
     fn append_async(&self, _record: EncodedRecord, _level: Level) -> Option<Append<EncodedRecord>> {
+        None
+    }
+
+    /// Resolves, in the same way, when a batch finds room to be appended without
+    /// blocking.
+    fn room_async(&self) -> Option<Room> {
         None
     }
 

@@ -10,7 +10,7 @@ use log_mmap::{Codec, FileStorage, Payload, Store, StoreOptions};
 
 use super::{
     Append, AppendError, Commit, CommitError, Committer, Compact, CompactError, EncodedRecord,
-    Engine, MemStorage, OpenError, ReadError, Records, Storage, Truncate, TruncateError,
+    Engine, MemStorage, OpenError, ReadError, Records, Room, Storage, Truncate, TruncateError,
 };
 use crate::{
     CompactReport, Level, Lsn, NewRecord, OpenReport, Record, SegmentInfo, Slice, Stats, Timestamp,
@@ -108,6 +108,10 @@ impl Engine for StoreEngine {
 
     fn append_async(&self, record: EncodedRecord, level: Level) -> Option<Append<EncodedRecord>> {
         Some(self.store.append_async(record, level))
+    }
+
+    fn room_async(&self) -> Option<Room> {
+        Some(self.store.room_async())
     }
 
     fn commit_async(&self, end: Lsn, level: Level) -> Option<Commit> {

@@ -1,7 +1,10 @@
 //! The thread that brings records to the disk for tasks.
 //!
-//! Beside the housekeeper, because a task that waits for a sync must not wait
-//! for an index as well. It sleeps while no task waits.
+//! A thread of its own beside the housekeeper, although both sleep nearly all
+//! the time. A task that waits for a sync must not wait as well until a segment
+//! is indexed or a file is made ahead of need, which take longer than a sync.
+//! And they sleep at different things: this one at the engine, for tasks; the
+//! other at a clock, which may be one that stands still.
 
 use std::io;
 use std::sync::Arc;

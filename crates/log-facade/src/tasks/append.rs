@@ -10,8 +10,9 @@ use log_mmap::Payload;
 use super::AsyncLog;
 use crate::engine::{self, EncodedRecord};
 use crate::error::{AppendError, CommitError};
+use crate::meters::Began;
 use crate::shared::Shared;
-use crate::{Level, Log, Lsn, NewRecord};
+use crate::{Level, Lsn, NewRecord};
 
 /// Appends a record. Only waits where it is not appended yet or is already, so
 /// dropping it never leaves it between the two.
@@ -36,28 +37,50 @@ pub(super) async fn one(
     let lsn = Telling {
         shared,
         append,
+        level,
         bytes,
-        is_told: false,
+        appended: None,
     }
     .await?;
     flush_if_many(shared, Lsn(lsn.0.saturating_add(1))).await?;
     Ok(lsn)
 }
 
+/// Appends a batch. Waits in front of it and behind it, as [`one`] does.
 pub(super) async fn batch(
     log: &AsyncLog,
     level: Level,
     payloads: &[&[u8]],
 ) -> Result<Range<Lsn>, AppendError> {
-    log.parts().0.admit(level)?;
-    let payloads: Vec<_> = payloads.iter().map(|payload| payload.to_vec()).collect();
-    // It may have to wait for room in memory, and there is no future for that.
-    let append = move |log: &Log| {
-        let payloads: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
-        log.append_batch_to(Level::Published, &payloads)
+    let shared = log.parts().0;
+    shared.admit(level)?;
+    if shared.may_be_full() {
+        log.with(|log| log.parts().0.rotate_if_full()).await?;
+    }
+    let Some(room) = shared.engine.room_async() else {
+        return Err(CommitError::NoFutures.into());
     };
-    let lsns = log.with(append).await?;
-    commit(log.parts().0, lsns.end, level).await?;
+    let waited = room.await;
+    shared.tell_settled();
+    waited.map_err(engine::AppendError::from)?;
+    let lsns = append_all(shared, payloads)?;
+    commit(shared, lsns.end, level).await?;
+    flush_if_many(shared, lsns.end).await?;
+    Ok(lsns)
+}
+
+/// Appends a batch that finds room, and gives word of it.
+fn append_all(shared: &Shared, payloads: &[&[u8]]) -> Result<Range<Lsn>, AppendError> {
+    let stamp = shared.stamp();
+    let stamped = payloads
+        .iter()
+        .map(|payload| stamp.put_on(NewRecord::new(payload)));
+    let records: Vec<_> = stamped.collect();
+    let lsns = shared.appended(shared.engine.append_batch(&records))?;
+    let bytes = records.iter().map(Payload::len_bytes).sum();
+    shared.note_appended(records.len() as u64, bytes);
+    shared.tell_settled();
+    shared.notice_sealed();
     Ok(lsns)
 }
 
@@ -85,7 +108,9 @@ async fn commit(shared: &Shared, end: Lsn, level: Level) -> Result<(), CommitErr
     let Some(commit) = shared.engine.commit_async(end, level) else {
         return Err(CommitError::NoFutures);
     };
+    let began = Began::now();
     let committed = commit.await;
+    shared.meters.committed(level, began);
     shared.tell_settled();
     Ok(committed?)
 }
@@ -94,8 +119,10 @@ async fn commit(shared: &Shared, end: Lsn, level: Level) -> Result<(), CommitErr
 struct Telling<'a> {
     shared: &'a Shared,
     append: engine::Append<EncodedRecord>,
+    level: Level,
     bytes: usize,
-    is_told: bool,
+    /// When it was, which was told.
+    appended: Option<Began>,
 }
 
 impl Future for Telling<'_> {
@@ -104,11 +131,14 @@ impl Future for Telling<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.append).poll(context);
-        if !this.is_told && this.append.lsn().is_some() {
-            this.is_told = true;
+        if this.appended.is_none() && this.append.lsn().is_some() {
+            this.appended = Some(Began::now());
             this.shared.note_appended(1, this.bytes);
         }
         if polled.is_ready() {
+            if let Some(appended) = this.appended {
+                this.shared.meters.committed(this.level, appended);
+            }
             this.shared.tell_settled();
             this.shared.notice_sealed();
         }

@@ -3,8 +3,13 @@
 //! No verb here blocks a worker of the runtime. Records are appended by the
 //! task that appends them, in memory; waiting for the disk is done by futures,
 //! for which one thread of the log's writes and syncs, once for all that wait.
-//! What must touch files (reading what is no longer in memory, rotating,
-//! dropping) runs in tokio's threads for that.
+//! Batches are appended like that, too.
+//!
+//! What must touch files runs in tokio's threads for that (`spawn_blocking`):
+//! opening and closing; reading what is no longer in memory; rotating, also
+//! where `rotate_records` wants it before an append; dropping, compacting, and
+//! confirming a cursor. Each of them makes, renames or deletes a file and syncs
+//! it or its directory, for which there is no future, and each is rare.
 
 mod append;
 mod stream;
@@ -35,8 +40,8 @@ pub use stream::SubscriptionStream;
 ///
 /// | verb | dropped before it is done |
 /// |---|---|
-/// | `append*` of one record | not appended, if it was waiting for room in memory; otherwise it is in the log, and whether it has reached the level is not known |
-/// | `append_batch*`, `rotate`, `drop_before`, `compact_before`, `confirm` | is done all the same, in the background; all or nothing |
+/// | `append*` | not appended, if it was waiting for room in memory; otherwise it is in the log, and whether it has reached the level is not known; of a batch all or nothing |
+/// | `rotate`, `drop_before`, `compact_before`, `confirm` | is done all the same, in the background; all or nothing |
 /// | `flush`, `sync`, `read` | nothing; others that wait are not held up |
 /// | the next item of a [`SubscriptionStream`] | nothing is lost: the stream delivers it when it is polled again |
 ///

@@ -5,7 +5,7 @@ mod bare;
 use std::sync::Arc;
 
 use log_facade::conformance::Subject;
-use log_facade::{Log, LogOptions, OpenError};
+use log_facade::{AppendError, AsyncLog, CommitError, Log, LogOptions, Lsn, OpenError};
 use log_wal::MemStorage;
 use log_wal::storage::sim::SimStorage;
 use tempfile::TempDir;
@@ -100,4 +100,29 @@ mod wal_on_a_simulated_disk {
 
 mod of_somebody {
     log_facade::conformance_tests!(super::OfSomebody);
+}
+
+/// What would have to wait is refused before anything happened; the rest is
+/// done.
+#[test]
+fn tasks_are_refused_by_an_engine_without_futures_and_nothing_is_appended() {
+    let engine = Box::new(Bare::new().unwrap());
+    let log = Log::options().open_engine(engine).unwrap();
+    let log = AsyncLog::new(log).unwrap();
+    let level = log.keeps();
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(async {
+        let one = log.append_to(level, b"a").await;
+        let batch = log.append_batch_to(level, &[b"a", b"b"]).await;
+        for refused in [one.map(drop), batch.map(drop)] {
+            assert!(
+                matches!(refused, Err(AppendError::Commit(CommitError::NoFutures))),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(log.next_lsn(), Lsn(0));
+        assert_eq!(log.as_log().append(b"from a thread").unwrap(), Lsn(0));
+        let record = log.read(Lsn(0)).await.unwrap().unwrap();
+        assert_eq!(record.payload(), b"from a thread");
+    });
 }

@@ -323,6 +323,32 @@ fn an_append_that_finds_no_room_waits_without_blocking() {
 }
 
 #[test]
+fn who_waits_for_room_is_woken_when_there_is_some() {
+    let options = WalOptions::default()
+        .segment_bytes(16 << 10)
+        .backlog_segments_max(1);
+    let wal = Wal::with_storage(Arc::new(TestStorage::new()), options).unwrap();
+    let committer = wal.committer();
+    let mut appended = 0;
+    let mut waiting = loop {
+        let mut room = Task::new(wal.room_async());
+        match room.poll() {
+            Poll::Ready(found) => found.unwrap(),
+            Poll::Pending => break room,
+        }
+        let batch = [&[7; 3000][..], &[7; 4000]];
+        assert_eq!(wal.append_batch(&batch).unwrap().start, Lsn(appended));
+        appended += 2;
+        assert!(appended < 40, "memory is bounded");
+    };
+    assert!(waiting.poll().is_pending());
+    assert!(committer.run(Duration::ZERO).unwrap());
+    assert_eq!(waiting.wakes.taken(), 1);
+    assert!(matches!(waiting.poll(), Poll::Ready(Ok(()))));
+    assert_eq!(wal.next_lsn(), Lsn(appended), "nothing is appended by it");
+}
+
+#[test]
 fn a_commit_covers_what_was_published_when_it_was_made() {
     let wal = large(&TestStorage::new());
     wal.append(&payload(0)).unwrap();

@@ -60,6 +60,7 @@ impl History {
 
     /// One thing that goes wrong in this life.
     fn fault(&mut self) -> Fault {
+        let kinds = 9 + u32::from(self.writing == Writing::Mapped);
         let random = &mut self.random;
         let io = SimError::Io;
         let failure = [
@@ -68,19 +69,19 @@ impl History {
             Failure::DoneAll(io),
             Failure::PagesLost,
         ][random.random_range(0..4)];
-        let (operation, failure) = match random.random_range(0..9) {
+        let (operation, failure) = match random.random_range(0..kinds) {
             0..3 => (Operation::Sync, failure),
             3..5 => (Operation::Write, failure),
             5 => (Operation::SyncDirectory, failure),
             6 => (Operation::Rename, failure),
             7 => (Operation::Remove, Failure::Refused(io)),
-            _ => (Operation::Create, Failure::Refused(SimError::Full)),
+            8 => (Operation::Create, Failure::Refused(SimError::Full)),
+            _ => (Operation::Map, Failure::Refused(io)),
         };
         // Files are made less often than anything else is done.
-        let calls_max = if operation == Operation::Create {
-            3
-        } else {
-            12
+        let calls_max = match operation {
+            Operation::Create | Operation::Map => 3,
+            _ => 12,
         };
         let calls = random.random_range(0..calls_max);
         let fault = Fault::on(operation, failure).after(calls);

@@ -7,6 +7,11 @@
 //! write tears. A single sector is written whole or not at all, unless it is
 //! allowed to become garbage in the bytes that were being changed.
 //!
+//! Its files can be memory that is stored to ([`SimStorage::map_files`]): then
+//! what was stored is in the page cache at once, and any sector of it may reach
+//! the medium before anybody asks. So there is nothing to populate: a page that
+//! is made ready early is one that may be written early.
+//!
 //! Nothing here is random but what one seed says: the same calls give the same
 //! disk. It knows no time; a slow disk is one whose
 //! [`before_each_call`](SimStorage::before_each_call) waits for something.

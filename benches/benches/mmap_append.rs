@@ -1,14 +1,11 @@
-//! What does it cost to append to a `Store`, by calls and through a mapping, and
-//! to open one?
+//! What does it cost to append to a `Store`, by calls and through a mapping?
 //!
 //! *Published* touches memory only. *Written* means that the record survives the
 //! death of the process when the call returns: by calls that is an append and a
 //! flush, through a mapping it is the append. Its floor is one `pwrite` of the
 //! frame. All rotations are in the time: what a log costs in the long run.
 
-use std::fs;
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +14,7 @@ use log_benches::contest::{Better, Column, Contest};
 use log_benches::effort::Effort;
 use log_benches::floor::{HEADER_BYTES, WrittenFile};
 use log_benches::scratch;
-use log_mmap::{Level, Lsn, Reader, Store, StoreOptions, WalOptions};
+use log_mmap::{Level, Lsn, Store, StoreOptions};
 
 const PAYLOAD: [u8; 256] = [7; 256];
 /// Twelve segments of 16 MiB.
@@ -27,11 +24,6 @@ const DURABLE_RECORDS: u64 = 2_000;
 const NS_A_RECORD: &[Column] = &[Column {
     name: "ns a record",
     digits: 1,
-}];
-
-const MS: &[Column] = &[Column {
-    name: "ms",
-    digits: 3,
 }];
 
 fn ns_a_record(time: Duration, records: u64) -> Vec<f64> {
@@ -134,6 +126,7 @@ fn appends(effort: &Effort) {
         turn(false, Level::Written, records)
     });
     written.add("floor: pwrite", || floor(records, false));
+    add_peers(&mut written, Level::Written, records);
     written.hold(effort);
 
     let records = effort.scaled(DURABLE_RECORDS);
@@ -143,57 +136,30 @@ fn appends(effort: &Effort) {
         turn(true, Level::Durable, records)
     });
     durable.add("floor: pwrite, fdatasync", || floor(records, true));
+    add_peers(&mut durable, Level::Durable, records);
     durable.hold(effort);
 }
 
-/// A closed log of so many segments.
-fn made(directory: &Path, segments: u64) {
-    let wal = WalOptions::default().segment_bytes(64 << 10);
-    let store = Store::open(directory, StoreOptions::default().wal(wal)).expect("it opens");
-    while store.segments().len() < segments as usize {
-        store.append(&PAYLOAD).expect("there is room");
+/// Peers that can append at this level.
+#[cfg(feature = "peers")]
+fn add_peers(contest: &mut Contest<'_>, level: Level, records: u64) {
+    for (name, open) in log_benches::peers::at_rest(level) {
+        contest.add(name, move || {
+            let directory = scratch::directory();
+            let log = open(directory.path(), level);
+            let start = Instant::now();
+            for _ in 0..records {
+                log.append(0, black_box(&PAYLOAD));
+            }
+            ns_a_record(start.elapsed(), records)
+        });
     }
-    store.close().expect("the disk works");
 }
 
-fn openings(effort: &Effort) {
-    for segments in [10, 100, 1_000] {
-        let title = format!("open {segments} segments, page cache");
-        if !effort.wants(&title) {
-            continue;
-        }
-        let directory = scratch::directory();
-        made(directory.path(), segments);
-        let timed = |open: &dyn Fn(&Path)| {
-            let start = Instant::now();
-            open(directory.path());
-            vec![start.elapsed().as_secs_f64() * 1e3]
-        };
-        let mut contest = Contest::new(title, Better::Lower, MS);
-        contest.add("Reader", || {
-            timed(&|path| drop(black_box(Reader::open(path).expect("it opens"))))
-        });
-        contest.add("Follower, at the end", || {
-            timed(&|path| {
-                let follower = log_mmap::Follower::open(path, Lsn(u64::MAX));
-                drop(black_box(follower.expect("it opens")));
-            })
-        });
-        contest.add("floor: open and stat each file", || {
-            timed(&|path| {
-                for entry in fs::read_dir(path).expect("it is there") {
-                    let file = fs::File::open(entry.expect("it is there").path());
-                    let metadata = file.expect("it opens").metadata();
-                    black_box(metadata.expect("it is open").len());
-                }
-            })
-        });
-        contest.hold(effort);
-    }
-}
+#[cfg(not(feature = "peers"))]
+fn add_peers(_: &mut Contest<'_>, _: Level, _: u64) {}
 
 fn main() {
     let effort = Effort::from_args();
     appends(&effort);
-    openings(&effort);
 }

@@ -2,10 +2,11 @@
 //! to find one by its time, when the log is mapped and in the page cache?
 //!
 //! The records have 256 B and a timestamp, or nothing (then they are plain
-//! ones). Floors walk as many bytes in plain memory, with a checksum over each
-//! frame, and without: lower than any log can reach through a mapping, because
-//! the system gives large pieces of plain memory larger pages than it gives a
-//! mapped file.
+//! ones). Floors look at as many bytes in files that are mapped as the log's
+//! are, with a checksum over each frame, and without. A machine looks several
+//! random places up at once if the next one does not hang on the last, and a
+//! record that is given to keep does: who holds the mapping is counted. So
+//! there are two floors for that.
 
 use std::fs;
 use std::hint::black_box;
@@ -14,9 +15,13 @@ use std::time::{Duration, Instant};
 
 use log_benches::contest::{Better, Column, Contest};
 use log_benches::effort::Effort;
-use log_benches::floor::HEADER_BYTES;
+use log_benches::floor::{HEADER_BYTES, MappedFrames};
+#[cfg(feature = "peers")]
+use log_benches::peers::commitlog;
 use log_benches::scratch;
-use log_mmap::{Lsn, NewRecord, Reader, Record, Store, StoreOptions, Timestamp, WalOptions};
+use log_mmap::{
+    Checks, Lsn, NewRecord, Reader, RecordRef, Store, StoreOptions, Timestamp, WalOptions,
+};
 
 const PAYLOAD_BYTES: usize = 256;
 const FRAME_BYTES: usize = HEADER_BYTES + PAYLOAD_BYTES;
@@ -84,66 +89,150 @@ fn fill(directory: &Path, options: StoreOptions, records: u64, length: impl Fn(u
     store.close().expect("the disk works");
 }
 
-fn checked(record: Option<Record>) -> u8 {
+fn first_byte(record: Option<RecordRef<'_>>) -> u8 {
     let record = record.expect("it is there");
     record.payload().first().copied().unwrap_or_default()
 }
 
-/// A slice of frames as the floors see them.
-fn floor_bytes(records: u64) -> Vec<u8> {
-    vec![7; records as usize * FRAME_BYTES]
+fn kept(store: &Store, lsn: u64) -> u8 {
+    let record = store.read(Lsn(lsn)).expect("it is whole");
+    first_byte(record.as_ref().map(log_mmap::Record::lent))
 }
 
-fn random_reads(effort: &Effort, records: u64) {
-    let title = format!("read by number, {records} records");
-    if !effort.wants(&title) {
-        return;
-    }
-    let logs = [4096, 1024, 512, 0].map(|interval| {
-        let directory = scratch::directory();
-        fill(directory.path(), options(interval), records, |_| {
-            PAYLOAD_BYTES
-        });
-        (directory, interval)
-    });
-    let mixed = scratch::directory();
-    let length = |lsn: u64| 128 + (lsn.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize;
-    fill(mixed.path(), StoreOptions::default(), records, length);
-    let stores: Vec<_> = logs
-        .iter()
-        .map(|(directory, interval)| {
-            let store = Store::open(directory.path(), options(*interval));
-            (store.expect("it opens"), *interval)
-        })
-        .collect();
-    let mixed = Store::open(mixed.path(), StoreOptions::default()).expect("it opens");
-    let bytes = floor_bytes(records);
-    let frame = |lsn: u64| &bytes[lsn as usize * FRAME_BYTES..][..FRAME_BYTES];
-    let mut contest = Contest::new(&*title, Better::Lower, NANOSECONDS);
-    for (store, interval) in &stores {
-        contest.add(format!("Strata, index interval {interval}"), || {
+fn reopened(directory: &Path, checks: Checks) -> Store {
+    let store = Store::open(directory, options(1024).checks(checks)).expect("it opens");
+    // Mapped now, and the pages of the mapping found.
+    assert!(store.iter().all(|record| record.is_ok()));
+    store
+}
+
+/// Adds who looks records of 256 B up, of those in `directory`, and the floors.
+fn lookups<'a>(
+    contest: &mut Contest<'a>,
+    records: u64,
+    each: &'a Store,
+    once: &'a Store,
+    frames: &'a MappedFrames,
+) {
+    for (name, store) in [("", each), (", checked once", once)] {
+        contest.add(format!("Strata, lent{name}"), move || {
+            let mut lookup = store.lookup();
             seek(records, |lsn| {
-                black_box(checked(store.read(Lsn(lsn)).expect("it is whole")));
+                let record = lookup.read(Lsn(lsn)).expect("it is whole");
+                black_box(first_byte(record));
             })
         });
+        contest.add(format!("Strata, to keep{name}"), move || {
+            seek(records, |lsn| _ = black_box(kept(store, lsn)))
+        });
     }
-    contest.add("Strata, default, records of 128 to 383 B", || {
+    contest.add("floor: mapping, checksum", move || {
         seek(records, |lsn| {
-            black_box(checked(mixed.read(Lsn(lsn)).expect("it is whole")));
+            black_box(crc32fast::hash(frames.get(lsn)));
         })
     });
-    contest.add("floor: slice, checksum", || {
+    contest.add("floor: the same, one behind the other", move || {
+        let mut last = 0;
         seek(records, |lsn| {
-            black_box(crc32fast::hash(frame(lsn)));
+            // Always 0, and nobody knows before the checksum is there.
+            let ahead = u64::from(black_box(last) == u32::MAX);
+            last = crc32fast::hash(frames.get((lsn + ahead) % records)) & 0xFFFF;
         })
     });
-    contest.add("floor: slice, first and last byte", || {
+    contest.add("floor: mapping, first and last byte", move || {
         seek(records, |lsn| {
-            let frame = frame(lsn);
+            let frame = frames.get(lsn);
             black_box(frame[0] ^ frame[FRAME_BYTES - 1]);
         })
     });
+}
+
+/// commitlog with as many records.
+#[cfg(feature = "peers")]
+fn add_commitlog(
+    contest: &mut Contest<'_>,
+    records: u64,
+    turn: fn(&commitlog::CommitLog, u64) -> Vec<f64>,
+) {
+    let directory = scratch::directory();
+    let mut log = commitlog::reopen(directory.path(), None);
+    commitlog::fill(&mut log, records, &[7; PAYLOAD_BYTES]);
+    contest.add("commitlog", move || {
+        _ = &directory;
+        turn(&log, records)
+    });
+}
+
+fn random_reads(effort: &Effort, records: u64) {
+    let title = format!("read by number, {records} records of 256 B");
+    if !effort.wants(&title) {
+        return;
+    }
+    let (log, floor) = (scratch::directory(), scratch::directory());
+    fill(log.path(), options(1024), records, |_| PAYLOAD_BYTES);
+    let frames = MappedFrames::create(floor.path(), records, FRAME_BYTES);
+    let each = reopened(log.path(), Checks::EachRead);
+    // One process at a time has it open for writing.
+    let copy = scratch::directory();
+    fill(copy.path(), options(1024), records, |_| PAYLOAD_BYTES);
+    let once = reopened(copy.path(), Checks::OncePerMapping);
+    let mut contest = Contest::new(title, Better::Lower, NANOSECONDS);
+    lookups(&mut contest, records, &each, &once, &frames);
+    #[cfg(feature = "peers")]
+    add_commitlog(&mut contest, records, |log, records| {
+        seek(records, |lsn| _ = black_box(commitlog::read(log, lsn)))
+    });
     contest.hold(effort);
+}
+
+/// What denser and sparser indexes are worth.
+fn intervals(effort: &Effort) {
+    let records = effort.scaled(RECORDS);
+    let mixed = |lsn: u64| 128 + (lsn.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize;
+    for (name, length) in [
+        ("256 B", (|_| PAYLOAD_BYTES) as fn(u64) -> usize),
+        ("128 to 383 B", mixed),
+    ] {
+        let title = format!("index interval, records of {name}");
+        if !effort.wants(&title) {
+            continue;
+        }
+        let logs = [1024, 4096, 512, 0].map(|interval| {
+            let directory = scratch::directory();
+            fill(directory.path(), options(interval), records, length);
+            let store = Store::open(directory.path(), options(interval)).expect("it opens");
+            (directory, store, interval)
+        });
+        let mut contest = Contest::new(title, Better::Lower, NANOSECONDS);
+        for (_, store, interval) in &logs {
+            contest.add(format!("{interval} bytes"), || {
+                let mut lookup = store.lookup();
+                seek(records, |lsn| {
+                    let record = lookup.read(Lsn(lsn)).expect("it is whole");
+                    black_box(first_byte(record));
+                })
+            });
+        }
+        contest.hold(effort);
+    }
+}
+
+fn read_lent(reader: &Reader) -> u64 {
+    let (mut records, mut read) = (reader.iter(), 0);
+    while let Some(record) = records.next_ref() {
+        black_box(record.expect("it is whole").payload().first());
+        read += 1;
+    }
+    read
+}
+
+fn read_kept(reader: &Reader) -> u64 {
+    let mut read = 0;
+    for record in reader.iter() {
+        black_box(record.expect("it is whole").payload().first());
+        read += 1;
+    }
+    read
 }
 
 fn all_in_order(effort: &Effort) {
@@ -152,50 +241,48 @@ fn all_in_order(effort: &Effort) {
         return;
     }
     let records = effort.scaled(RECORDS);
-    let log = scratch::directory();
+    let (log, floor) = (scratch::directory(), scratch::directory());
     fill(log.path(), StoreOptions::default(), records, |_| {
         PAYLOAD_BYTES
     });
-    let reader = Reader::open(log.path()).expect("it opens");
-    let bytes = floor_bytes(records);
-    let count = |records: &mut dyn Iterator<Item = u8>| {
-        records.fold(0, |count, byte| {
-            black_box(byte);
-            count + 1
-        })
-    };
+    let frames = MappedFrames::create(floor.path(), records, FRAME_BYTES);
+    let each = Reader::open(log.path()).expect("it opens");
+    let once = Reader::open_with(log.path(), Checks::OncePerMapping).expect("it opens");
+    assert_eq!(read_kept(&once), records, "mapped now");
     let mut contest = Contest::new(title, Better::Higher, MILLIONS);
-    contest.add("Strata, forwards", || {
-        rate(records, || {
-            let mut read = 0;
-            for record in reader.iter() {
-                black_box(record.expect("it is whole").payload().first());
-                read += 1;
-            }
-            read
-        })
+    contest.add("Strata, lent", || rate(records, || read_lent(&each)));
+    contest.add("Strata, to keep", || rate(records, || read_kept(&each)));
+    contest.add("Strata, lent, checked once", || {
+        rate(records, || read_lent(&once))
+    });
+    contest.add("Strata, to keep, checked once", || {
+        rate(records, || read_kept(&once))
     });
     contest.add("Strata, backwards", || {
         rate(records, || {
             let mut read = 0;
-            for record in reader.iter().rev() {
+            for record in each.iter().rev() {
                 black_box(record.expect("it is whole").payload().first());
                 read += 1;
             }
             read
         })
     });
-    contest.add("floor: slice, checksum", || {
-        let mut frames = bytes.chunks_exact(FRAME_BYTES);
+    contest.add("floor: mapping, checksum", || {
         rate(records, || {
-            count(&mut frames.by_ref().map(|frame| crc32fast::hash(frame) as u8))
+            let sum = |index| black_box(crc32fast::hash(frames.get(index)));
+            (0..records).map(sum).count() as u64
         })
     });
-    contest.add("floor: slice, headers only", || {
-        let mut frames = bytes.chunks_exact(FRAME_BYTES);
+    contest.add("floor: mapping, headers only", || {
         rate(records, || {
-            count(&mut frames.by_ref().map(|frame| frame[0]))
+            let look = |index| black_box(frames.get(index)[0]);
+            (0..records).map(look).count() as u64
         })
+    });
+    #[cfg(feature = "peers")]
+    add_commitlog(&mut contest, records, |log, records| {
+        rate(records, || commitlog::replay(log))
     });
     contest.hold(effort);
 }
@@ -207,8 +294,10 @@ fn by_time(effort: &Effort) {
     }
     let records = effort.scaled(RECORDS);
     let log = scratch::directory();
-    fill(log.path(), options(4096), records, |_| PAYLOAD_BYTES);
-    let store = Store::open(log.path(), options(4096)).expect("it opens");
+    fill(log.path(), StoreOptions::default(), records, |_| {
+        PAYLOAD_BYTES
+    });
+    let store = Store::open(log.path(), StoreOptions::default()).expect("it opens");
     let mut contest = Contest::new(title, Better::Lower, NANOSECONDS);
     contest.add("Strata", || {
         seek(records, |moment| {
@@ -239,9 +328,11 @@ fn sizes(effort: &Effort) {
         vec![(bytes - SEGMENT_BYTES) as f64 / records as f64]
     };
     let stamped = scratch::directory();
-    fill(stamped.path(), options(4096), records, |_| PAYLOAD_BYTES);
+    fill(stamped.path(), StoreOptions::default(), records, |_| {
+        PAYLOAD_BYTES
+    });
     let plain = scratch::directory();
-    let store = Store::open(plain.path(), options(4096)).expect("a fresh log opens");
+    let store = Store::open(plain.path(), StoreOptions::default()).expect("a fresh log opens");
     for _ in 0..records {
         store.append(&[7; PAYLOAD_BYTES]).expect("there is room");
     }
@@ -250,12 +341,35 @@ fn sizes(effort: &Effort) {
     let mut contest = Contest::new(title, Better::Lower, BYTES);
     contest.add("Strata, plain", || size(plain.path()));
     contest.add("Strata, with a timestamp", || size(stamped.path()));
+    #[cfg(feature = "peers")]
+    contest.add(
+        "commitlog, without the room that its index has left",
+        || {
+            let directory = scratch::directory();
+            let mut log = commitlog::reopen(directory.path(), None);
+            commitlog::fill(&mut log, records, &[7; PAYLOAD_BYTES]);
+            drop(log);
+            let files = fs::read_dir(directory.path().join("log")).expect("it can be listed");
+            let sizes = files.filter_map(|file| {
+                let file = file.ok()?;
+                let is_index = file.path().extension().is_some_and(|it| it == "index");
+                (!is_index).then(|| file.metadata().ok().map(|it| it.len()))?
+            });
+            // Eight bytes of index for each.
+            vec![sizes.sum::<u64>() as f64 / records as f64 + 8.0]
+        },
+    );
     contest.hold(effort);
 }
 
 fn main() {
     let effort = Effort::from_args();
     random_reads(&effort, effort.scaled(RECORDS));
+    // Ten times as many take a disk, and a while: only if they are asked for.
+    if effort.names("10000000") {
+        random_reads(&effort, effort.scaled(10 * RECORDS));
+    }
+    intervals(&effort);
     all_in_order(&effort);
     by_time(&effort);
     sizes(&effort);

@@ -48,4 +48,11 @@ impl Effort {
     pub fn wants(&self, title: &str) -> bool {
         self.words.is_empty() || self.words.iter().any(|word| title.contains(word.as_str()))
     }
+
+    /// Whether `word` itself is on the command line: for what nobody wants who
+    /// does not know what it costs.
+    #[must_use]
+    pub fn names(&self, word: &str) -> bool {
+        self.words.iter().any(|named| named == word)
+    }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use log_mmap::{Record, Store, StoreOptions, WalOptions};
+
 /// What a frame needs beside the record: a length and a checksum, aligned.
 pub const HEADER_BYTES: usize = 16;
 
@@ -95,5 +97,54 @@ impl WrittenFile {
     /// What the file system says.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+/// Frames in mapped files that are in the page cache: the bytes of a log of few
+/// records that fill a segment each, which are mapped as any other.
+#[derive(Debug)]
+pub struct MappedFrames {
+    pieces: Vec<Record>,
+    frame_bytes: usize,
+    frames_a_piece: usize,
+}
+
+impl MappedFrames {
+    /// So many frames, in files of 32 MiB.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be written.
+    #[must_use]
+    pub fn create(directory: &Path, frames: u64, frame_bytes: usize) -> Self {
+        const SEGMENT_BYTES: usize = 32 << 20;
+        let frames_a_piece = (SEGMENT_BYTES - (1 << 20)) / frame_bytes;
+        let piece = vec![7; frames_a_piece * frame_bytes];
+        let wal = WalOptions::default().segment_bytes(SEGMENT_BYTES as u64);
+        let store = Store::open(directory, StoreOptions::default().wal(wal));
+        let store = store.expect("a fresh log opens");
+        for _ in 0..frames.div_ceil(frames_a_piece as u64) {
+            store.append(&piece).expect("there is room");
+        }
+        store.rotate().expect("the disk works");
+        let pieces: Result<Vec<_>, _> = store.iter().collect();
+        Self {
+            pieces: pieces.expect("they are whole"),
+            frame_bytes,
+            frames_a_piece,
+        }
+    }
+
+    /// Frame number `index`.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, index: u64) -> &[u8] {
+        let index = index as usize;
+        let piece = self.pieces[index / self.frames_a_piece].payload();
+        &piece[index % self.frames_a_piece * self.frame_bytes..][..self.frame_bytes]
     }
 }

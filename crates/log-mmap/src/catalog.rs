@@ -16,7 +16,8 @@ use crate::current::{Current, Watch};
 use crate::directory::Directory;
 use crate::envelope::{Record, Timestamp};
 use crate::leftovers;
-use crate::segment::{IndexPolicy, Mapped, Segment};
+use crate::mapped::Mapped;
+use crate::segment::{IndexPolicy, Segment};
 use crate::version::{Found, Version};
 use crate::walk::Walk;
 
@@ -245,17 +246,20 @@ impl Catalog {
         self.current.look(|version| version.directory.has(segment))
     }
 
-    /// Maps and indexes a segment for its first reader, if it was not dropped.
+    /// Maps and indexes a segment that this process has just sealed for its
+    /// first reader, if it was not dropped.
     pub(crate) fn prepare(&self, segment: &Arc<Segment>) -> Result<(), ReadError> {
-        match self.map(segment) {
-            Err(error) if self.has(segment) => Err(error),
-            _ => Ok(()),
+        match segment.map(self.policy, true) {
+            Ok(mapped) => self.seat(&mapped),
+            Err(error) if self.has(segment) => return Err(error),
+            Err(_) => {}
         }
+        Ok(())
     }
 
     /// The segment's mapping and index, made if necessary.
     fn map(&self, segment: &Arc<Segment>) -> Result<Arc<Mapped>, ReadError> {
-        let mapped = segment.map(self.policy)?;
+        let mapped = segment.map(self.policy, false)?;
         self.seat(&mapped);
         Ok(mapped)
     }
@@ -306,10 +310,12 @@ fn joined(directory: Option<Directory>) -> Option<Directory> {
 #[cfg(all(test, not(log_loom)))]
 mod tests {
     use super::*;
+    use crate::options::Checks;
 
     const POLICY: IndexPolicy = IndexPolicy {
         interval_bytes: 0,
         saves: false,
+        checks: Checks::EachRead,
     };
 
     fn six_segments(wal: &Wal) -> Catalog {

@@ -74,11 +74,13 @@ mod loom {
     use super::{Live, Whereabouts, find};
     use crate::catalog::{Catalog, Sealed};
     use crate::frames::made;
+    use crate::options::Checks;
     use crate::segment::IndexPolicy;
 
     const POLICY: IndexPolicy = IndexPolicy {
         interval_bytes: 0,
         saves: false,
+        checks: Checks::EachRead,
     };
 
     /// Segments of one record each, with real files.

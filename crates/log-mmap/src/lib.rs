@@ -16,7 +16,7 @@
 //! that is held stays valid, whatever becomes of the log (`INV-M5`); index
 //! files are derived, and losing or damaging them changes how long things take
 //! and nothing else (`INV-M3`). Every record that is handed out has passed its
-//! checksum.
+//! checksum, at the read unless you choose otherwise ([`Checks`]).
 //!
 //! A record may carry a [`Timestamp`], a key, headers and more in front of its
 //! payload ([`NewRecord`]); what is not given takes no space. Records are read
@@ -77,6 +77,7 @@ mod frames;
 mod index;
 mod leftovers;
 mod map;
+mod mapped;
 mod mapped_storage;
 mod segment;
 mod sync;
@@ -89,7 +90,7 @@ pub use follow::{FollowError, Follower};
 pub use index::IndexFault;
 pub use lookup::Lookup;
 pub use mapped_storage::MappedStorage;
-pub use options::StoreOptions;
+pub use options::{Checks, StoreOptions};
 pub use reader::Reader;
 pub use records::{Records, Slice};
 pub use salvage::Salvage;

@@ -18,6 +18,26 @@ pub struct StoreOptions {
     pub(crate) index_interval_bytes: u32,
     pub(crate) mapped_writing: bool,
     pub(crate) mapped_reading: bool,
+    pub(crate) checks: Checks,
+}
+
+/// When records in mapped segments are held against their checksums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Checks {
+    /// At every read: what changes on the disk or in memory at any time is
+    /// noticed by the read that it concerns. The default.
+    #[default]
+    EachRead,
+    /// All of a segment when it is mapped, and not again as long as it stays
+    /// so. Reads are quicker then; the first one of each segment waits for
+    /// reading all of it. A segment that is found to be damaged is checked at
+    /// every read.
+    ///
+    /// What this gives up: damage that comes later, say to a page that is read
+    /// from the disk once more because memory was short, is handed out as it
+    /// is. [`Reader::verify`](crate::Reader::verify) finds it.
+    OncePerMapping,
 }
 
 /// An index of 1/128 of the data, and a few records to walk over for a lookup.
@@ -33,6 +53,7 @@ impl Default for StoreOptions {
             index_interval_bytes: INDEX_INTERVAL_BYTES_DEFAULT,
             mapped_writing: false,
             mapped_reading: true,
+            checks: Checks::EachRead,
         }
     }
 }
@@ -77,6 +98,14 @@ impl StoreOptions {
     #[must_use]
     pub fn mapped_reading(mut self, is_mapped: bool) -> Self {
         self.mapped_reading = is_mapped;
+        self
+    }
+
+    /// When records in mapped segments are held against their checksums, see
+    /// [`Checks`]. It says nothing about the log: it may be opened either way.
+    #[must_use]
+    pub fn checks(mut self, checks: Checks) -> Self {
+        self.checks = checks;
         self
     }
 }

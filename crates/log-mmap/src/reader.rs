@@ -12,7 +12,7 @@ use crate::catalog::{Catalog, Sealed};
 use crate::envelope::{Record, Timestamp};
 use crate::follow::Follower;
 use crate::lookup::Lookup;
-use crate::options::INDEX_INTERVAL_BYTES_DEFAULT;
+use crate::options::{Checks, INDEX_INTERVAL_BYTES_DEFAULT};
 use crate::records::{Records, Slice};
 use crate::segment::IndexPolicy;
 use crate::source::{self, Source};
@@ -62,11 +62,22 @@ impl Reader {
     ///
     /// See [`OpenError`]; [`OpenError::NoLog`] if there is none.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with(directory, Checks::default())
+    }
+
+    /// The same, and says when records in mapped segments are held against
+    /// their checksums.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub fn open_with(directory: impl AsRef<Path>, checks: Checks) -> Result<Self, OpenError> {
         let directory = directory.as_ref().to_path_buf();
         let wal = WalReader::open(&directory)?;
         let policy = IndexPolicy {
             interval_bytes: INDEX_INTERVAL_BYTES_DEFAULT,
             saves: false,
+            checks,
         };
         let catalog = Catalog::new(wal.first_lsn(), &wal, policy);
         Ok(Self {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use log_wal::Lsn;
 
 use crate::directory::Directory;
-use crate::segment::{Mapped, Segment};
+use crate::mapped::Mapped;
+use crate::segment::Segment;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Version {

@@ -9,7 +9,7 @@ use log_wal::{Lsn, ReadError};
 
 use crate::envelope::{Record, RecordRef};
 use crate::frames::{Frames, Place};
-use crate::segment::Mapped;
+use crate::mapped::Mapped;
 
 /// A walk over the records of a segment, in order, each checked. Holds the
 /// mapping.
@@ -43,7 +43,7 @@ impl Walk {
             let frame = if self.is_checked {
                 frames.at_unchecked(self.place)
             } else {
-                frames.at(self.place)
+                self.mapped.frame(self.place)
             };
             let Ok(frame) = frame else {
                 return Some(Err(self.mapped.damaged(self.place)));

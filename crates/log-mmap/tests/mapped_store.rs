@@ -7,6 +7,8 @@ const MAPPED_WRITING: bool = true;
 mod backward;
 #[path = "store/by_time.rs"]
 mod by_time;
+#[path = "store/checks.rs"]
+mod checks;
 #[path = "store/compaction.rs"]
 mod compaction;
 #[path = "store/damage.rs"]

@@ -49,8 +49,10 @@
 //! entry before that moment, however much timestamps are out of order.
 //!
 //! `header` and `layout` and `times` have the bytes, `build` makes both from a
-//! segment, `file` loads and saves them.
+//! segment, `file` loads and saves them, `bends` shortens the one by number for
+//! records of one length.
 
+mod bends;
 mod header;
 mod layout;
 mod steps;
@@ -67,21 +69,33 @@ use log_wal::Lsn;
 
 use crate::frames::{FRAME_ALIGN_BYTES, Place};
 
-pub(crate) use build::{Built, build, timestamp_of};
+use bends::Bends;
+
+pub(crate) use build::{Built, build, build_by_lengths, timestamp_of};
 pub(crate) use file::{load, load_times, path_beside, save, save_times, times_path_beside};
 pub(crate) use steps::Steps;
 pub(crate) use times::Times;
 
 /// Places of some records of a segment, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Index {
     base: Lsn,
     interval_bytes: u32,
     entries: Vec<Entry>,
-    /// Of the entries, those at which the length of records changes, if these
-    /// are few: as the entries are for all records, and small enough to stay in
-    /// the nearest caches.
+    /// The places at which the length of records changes, if these are few.
     corners: Vec<Entry>,
+    /// Whether all of this was just read from the segment, every frame checked:
+    /// what it says of a place is then so, and the corners are those of all
+    /// records.
+    is_exact: bool,
+}
+
+/// Where a record should lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guess {
+    pub place: Place,
+    /// Whether it does.
+    pub is_sure: bool,
 }
 
 /// The place of one record, relative to the segment.
@@ -154,36 +168,17 @@ fn up_to(entries: &[Entry], ahead: u64) -> usize {
     low + between.partition_point(|entry| u64::from(entry.ahead) <= ahead)
 }
 
-/// Corners are kept if the entries are so many times as many: else they save
-/// no miss of a cache, and cost memory.
-const ENTRIES_A_CORNER: usize = 8;
-
-/// The entries at which records become longer or shorter, the first and the
-/// last; none if those are not few.
-fn corners_of(entries: &[Entry]) -> Vec<Entry> {
-    let corners_max = entries.len() / ENTRIES_A_CORNER;
-    let mut corners = Vec::new();
-    let mut before = None;
-    for (at, entry) in entries.iter().enumerate() {
-        let behind = entries.get(at + 1).and_then(|next| entry.stride(next));
-        if behind.is_none() || behind != before {
-            if corners.len() == corners_max {
-                return Vec::new();
-            }
-            corners.push(*entry);
-        }
-        before = behind;
-    }
-    corners
-}
-
 impl Index {
+    /// One of entries that somebody wrote down.
     fn new(base: Lsn, interval_bytes: u32, entries: Vec<Entry>) -> Self {
+        let mut bends = Bends::default();
+        entries.iter().for_each(|entry| bends.note(*entry));
         Self {
             base,
             interval_bytes,
-            corners: corners_of(&entries),
+            corners: bends.finish(entries.len()),
             entries,
+            is_exact: false,
         }
     }
 
@@ -195,27 +190,36 @@ impl Index {
         self.entries.get(above.checked_sub(1)?)?.place(self.base)
     }
 
-    /// Where record `lsn` lies if all frames between the entries around it are
+    /// Where record `lsn` lies if all frames between the places around it are
     /// as long as one another; `None` if they cannot be.
     #[inline]
-    pub(crate) fn guess(&self, lsn: Lsn) -> Option<Place> {
-        let entries = match self.corners.is_empty() {
-            true => &self.entries,
-            false => &self.corners,
+    pub(crate) fn guess(&self, lsn: Lsn) -> Option<Guess> {
+        let has_corners = !self.corners.is_empty();
+        let entries = match has_corners {
+            true => &self.corners,
+            false => &self.entries,
         };
         let ahead = lsn.distance_from(self.base)?;
         let above = up_to(entries, ahead);
         let floor = entries.get(above.checked_sub(1)?)?;
         let steps = ahead - u64::from(floor.ahead);
-        if steps == 0 {
-            return floor.place(self.base);
+        let mut units = u64::from(floor.units);
+        if steps > 0 {
+            let stride = floor.stride(entries.get(above)?)?;
+            units += steps * u64::from(stride);
         }
-        let stride = floor.stride(entries.get(above)?)?;
-        let units = u64::from(floor.units) + steps * u64::from(stride);
-        Some(Place {
-            position: units * FRAME_ALIGN_BYTES,
-            lsn,
+        Some(Guess {
+            place: Place {
+                position: units * FRAME_ALIGN_BYTES,
+                lsn,
+            },
+            is_sure: self.is_exact && (has_corners || steps == 0),
         })
+    }
+
+    /// Whether it was just read from the segment, every frame checked.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.is_exact
     }
 
     /// One entry stands for this many bytes.
@@ -228,6 +232,17 @@ impl Index {
         self.entries.len()
     }
 }
+
+/// Two indexes are the same if they say the same in a file.
+impl PartialEq for Index {
+    fn eq(&self, other: &Self) -> bool {
+        self.base == other.base
+            && self.interval_bytes == other.interval_bytes
+            && self.entries == other.entries
+    }
+}
+
+impl Eq for Index {}
 
 /// Why an index file is not used. The index is then built from its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -346,8 +361,9 @@ mod tests {
         assert_eq!(index.corners.len(), 5, "{:?}", index.corners);
         for (ahead, units) in (0..).zip(places) {
             let guessed = index.guess(Lsn(50 + ahead));
-            if let Some(place) = guessed {
+            if let Some(Guess { place, is_sure }) = guessed {
                 assert_eq!(place.position, u64::from(units) * 8, "record {ahead}");
+                assert!(!is_sure, "nobody has seen what lies between");
             }
             // Behind the mark up to the next entry, and behind the last one.
             let is_unsure = (201..204).contains(&ahead) || ahead > 796;
@@ -364,7 +380,7 @@ mod tests {
         let index = Index::new(Lsn(0), 1024, entries);
         assert!(index.corners.is_empty());
         for (ahead, units) in (0..).zip(places).step_by(4) {
-            let place = index.guess(Lsn(ahead)).map(|place| place.position);
+            let place = index.guess(Lsn(ahead)).map(|guess| guess.place.position);
             assert_eq!(place, Some(u64::from(units) * 8), "its own entry");
         }
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::{assert_complete, dense, index_paths, make, options};
-use log_mmap::{IndexFault, IndexState, Reader, Store};
+use log_mmap::{Checks, IndexFault, IndexState, Reader, Store};
 
 const RECORDS: u64 = 12;
 const SEGMENTS: u64 = 3;
@@ -28,7 +28,10 @@ fn log() -> (tempfile::TempDir, PathBuf) {
 /// file.
 fn assert_harmless(directory: &Path, index: &Path, good: &[u8], context: &str) {
     let bad = fs::read(index).ok();
-    assert_complete(&Reader::open(directory).unwrap(), END, context);
+    for checks in [Checks::EachRead, Checks::OncePerMapping] {
+        let reader = Reader::open_with(directory, checks).unwrap();
+        assert_complete(&reader, END, context);
+    }
     assert_eq!(
         fs::read(index).ok(),
         bad,

@@ -14,6 +14,7 @@ mod retention;
 
 mod compaction;
 
+mod checks;
 mod damage;
 mod index_damage;
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::support::{index_paths, options, time_index_paths};
-use log_mmap::{Lsn, NewRecord, ReadError, Reader, Record, SegmentState, Store, Timestamp};
+use log_mmap::{Checks, Lsn, NewRecord, ReadError, Reader, Record, SegmentState, Store, Timestamp};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ enum Step {
     },
     Reopen {
         index_interval_bytes: u32,
+        checks: Checks,
     },
     /// Remember the index files there are, and put them back.
     SaveIndexes,
@@ -53,6 +54,7 @@ const KEYS: usize = 5;
 
 fn step() -> impl Strategy<Value = Step> {
     let length = prop_oneof![2 => Just(0), 6 => 0..300_usize, 2 => 300..6000_usize];
+    let checks = prop_oneof![Just(Checks::EachRead), Just(Checks::OncePerMapping)];
     let interval = prop_oneof![Just(0), Just(300), Just(4096)];
     prop_oneof![
         8 => length.clone().prop_map(Step::Append),
@@ -65,7 +67,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<prop::sample::Index>().prop_map(Step::Truncate),
         2 => (any::<prop::sample::Index>(), any::<bool>())
             .prop_map(|(before, keeps_tombstones)| Step::Compact { before, keeps_tombstones }),
-        1 => interval.prop_map(|index_interval_bytes| Step::Reopen { index_interval_bytes }),
+        1 => (interval, checks).prop_map(|(index_interval_bytes, checks)| Step::Reopen {
+            index_interval_bytes,
+            checks,
+        }),
         1 => Just(Step::SaveIndexes),
         1 => Just(Step::RestoreIndexes),
         1 => (any::<prop::sample::Index>(), any::<prop::sample::Index>())
@@ -176,9 +181,10 @@ impl<'a> Pair<'a> {
             } => self.compact_before(self.lsn(before), keeps_tombstones),
             Step::Reopen {
                 index_interval_bytes,
+                checks,
             } => {
                 self.store.take().unwrap().close().unwrap();
-                let options = options(index_interval_bytes);
+                let options = options(index_interval_bytes).checks(checks);
                 self.store = Some(Store::open(self.directory, options).unwrap());
             }
             Step::SaveIndexes => {

@@ -129,3 +129,41 @@ impl Lead {
         }
     }
 }
+
+#[cfg(all(test, not(log_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_caller_at_a_time_takes_the_lead() {
+        let lead = Lead::default();
+        assert!(lead.take());
+        assert!(!lead.take());
+        assert!(lead.give_back());
+        assert!(lead.take());
+    }
+
+    #[test]
+    fn a_lead_that_is_listed_is_neither_given_back_nor_taken_until_it_is_unlisted() {
+        let lead = Lead::default();
+        assert!(lead.take());
+        assert!(lead.list(), "somebody has it");
+        assert!(!lead.list(), "and was told of once");
+        assert!(!lead.give_back());
+        assert!(!lead.take());
+        lead.unlist();
+        assert!(lead.take());
+    }
+
+    #[test]
+    fn who_stands_by_goes_on_when_it_is_served_or_the_lead_stays_free() {
+        let lead = Lead::default();
+        assert!(lead.stand_by(|| false), "nobody comes back for it");
+        assert!(lead.take());
+        assert!(lead.stand_by(|| true));
+        assert!(!lead.stand_by(|| false), "not within its patience");
+        lead.list();
+        let is_served = || unreachable!("it does not look");
+        assert!(!lead.stand_by(is_served), "whoever waits is in the list");
+    }
+}

@@ -91,7 +91,8 @@ fn panicked() -> io::Error {
 /// How many threads share the work; one is the caller's.
 fn threads_for(jobs: &[Job]) -> usize {
     let frames_bytes = |job: &Job| job.end.position.saturating_sub(FIRST_POSITION);
-    let bytes: u64 = jobs.iter().map(frames_bytes).sum();
+    // A header may say any length.
+    let bytes = jobs.iter().map(frames_bytes).fold(0, u64::saturating_add);
     let worthwhile = (bytes / THREAD_BYTES).min(THREADS_MAX as u64) as usize;
     if worthwhile < 2 {
         return 1;

@@ -44,9 +44,12 @@ impl Place {
         self.file = File::Strange(foreign(storage, self.name, reason));
     }
 
-    /// From which record on those before it have nothing.
-    fn limit(&self) -> Lsn {
+    /// From which record on those before it have nothing, in a log of which the
+    /// first good header says that it begins at `first`. A name alone may say
+    /// what it likes, but not that there is nothing.
+    fn limit(&self, first: Lsn) -> Lsn {
         match self.file {
+            File::Bad(_) if self.name.base < first => NO_LIMIT,
             File::Good(_) | File::Bad(_) => self.name.base,
             File::Strange(_) => NO_LIMIT,
         }
@@ -97,16 +100,13 @@ pub(super) fn places(
 
 /// The record that each may not come to, because a later one begins there.
 pub(super) fn limits(places: &[Place]) -> Vec<Lsn> {
-    // A name alone may say what it likes, but not that there is nothing.
     let first = places.iter().find_map(Place::link);
     let first = first.map_or(Lsn::ZERO, |link| link.header.base);
     let mut limit = NO_LIMIT;
     let mut limits = Vec::with_capacity(places.len());
     for place in places.iter().rev() {
         limits.push(limit);
-        if place.limit() >= first {
-            limit = limit.min(place.limit());
-        }
+        limit = limit.min(place.limit(first));
     }
     limits.reverse();
     limits

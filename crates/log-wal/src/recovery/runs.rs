@@ -172,9 +172,13 @@ fn find_runs(bytes: &[u8], key: &FrameKey, base: Lsn, bound: Bound) -> Runs {
                 start = next;
             }
             (None, Bound::At(bound)) => {
+                let file_end = bytes.len() as u64;
                 found.gaps.push(Gap {
                     start: end,
-                    end: bound,
+                    end: End {
+                        lsn: bound.lsn,
+                        position: bound.position.min(file_end).max(end.position),
+                    },
                 });
                 return found;
             }
@@ -245,10 +249,7 @@ pub(crate) fn gap_damage(path: &Path, gap: Gap, (row, verdict): (Row, Verdict)) 
         lsn: Some(gap.start.lsn),
         row,
         reason: reason.to_owned(),
-        lost: Lost::new(
-            Some(gap.end.lsn),
-            gap.end.position.saturating_sub(gap.start.position),
-        ),
+        lost: Lost::new(Some(gap.end.lsn), gap.end.position - gap.start.position),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::common::{Files, append};
+use crate::common::{Files, append, small};
 use crate::support::{TestStorage, try_open, try_open_read_only};
 use log_wal::format::{FrameKey, Header, HeaderFault, Predecessor};
 use log_wal::{
-    AppendError, CommitError, Lsn, OpenError, ReadError, Salvage, TruncateError, WalReader,
+    AppendError, CommitError, Lsn, OpenError, ReadError, Salvage, TruncateError, Verify, Wal,
+    WalReader,
 };
 
 const CAPACITY: usize = 16 << 10;
@@ -181,17 +182,7 @@ fn of_two_segments_with_the_same_numbers_the_newer_one_counts() {
         }),
         ..header()
     };
-    let (next_name, mut next_bytes) = segment(next);
-    let key = FrameKey::new(next.salt);
-    let word = key.build_record(
-        &mut next_bytes[8192..8216],
-        8192,
-        Lsn(0),
-        b"record",
-        (true, true),
-    );
-    next_bytes[8192..8200].copy_from_slice(&word.to_bits().to_le_bytes());
-    let files: Files = [(name, bytes), (next_name, next_bytes)].into();
+    let files: Files = [(name, bytes), segment_of_one(next)].into();
 
     let storage = Arc::new(TestStorage::with_files(files));
     let salvage = Salvage::with_storage(storage.clone()).unwrap();
@@ -199,6 +190,64 @@ fn of_two_segments_with_the_same_numbers_the_newer_one_counts() {
     let read: Vec<_> = salvage.iter().filter_map(Result::ok).collect();
     assert_eq!((read.len(), read[0].payload()), (1, &b"record"[..]));
     assert_eq!(salvage.report().records, 1);
+}
+
+/// A segment whose only record has the first number that it can have.
+fn segment_of_one(header: Header) -> (String, Vec<u8>) {
+    let (name, mut bytes) = segment(header);
+    let cell = &mut bytes[8192..8216];
+    let word =
+        FrameKey::new(header.salt).build_record(cell, 8192, header.base, b"record", (true, true));
+    cell[..8].copy_from_slice(&word.to_bits().to_le_bytes());
+    (name, bytes)
+}
+
+#[test]
+fn a_segment_outlives_those_before_it_that_begin_behind_it() {
+    let segments = [(1, 3), (2, 5), (3, 1)].map(|(id, base)| {
+        segment_of_one(Header {
+            id,
+            salt: id,
+            base: Lsn(base),
+            ..header()
+        })
+    });
+    let storage = Arc::new(TestStorage::with_files(segments.into()));
+    let salvage = Salvage::with_storage(storage).unwrap();
+    let read: Vec<_> = salvage.iter().filter_map(Result::ok).collect();
+    let lsns: Vec<_> = read.iter().map(log_wal::Record::lsn).collect();
+    assert_eq!(lsns, [Lsn(1)], "INV-C1");
+}
+
+/// Each says of the one before that it is as long as a file can be.
+#[test]
+fn ends_beyond_every_file_are_damage_and_cost_no_more_than_the_files() {
+    let segments = [1, 2, 3].map(|id| {
+        let before = (id > 1).then(|| Predecessor {
+            id: id - 1,
+            end: Lsn(0),
+            end_position: u64::MAX - 7,
+        });
+        segment(Header {
+            id,
+            salt: id,
+            predecessor: before,
+            ..header()
+        })
+    });
+    let files: Files = segments.into();
+    let storage = Arc::new(TestStorage::with_files(files));
+    let all = small().verify(Verify::All);
+    let opened = Wal::with_storage(storage.clone(), all);
+    assert!(matches!(opened, Err(OpenError::Damaged(_))), "{opened:?}");
+    let salvage = Salvage::with_storage(storage).unwrap();
+    let losses = salvage
+        .report()
+        .damage
+        .iter()
+        .filter_map(|it| it.lost.as_ref());
+    let lost: Vec<_> = losses.map(|lost| lost.bytes).collect();
+    assert_eq!(lost, [CAPACITY as u64 - 8192; 2]);
 }
 
 #[test]

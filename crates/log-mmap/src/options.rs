@@ -42,7 +42,7 @@ pub enum Checks {
 
 /// An index of 1/128 of the data, and a few records to walk over for a lookup
 /// if they differ in length; each costs a miss of every cache. Such a lookup
-/// took 2.4 times as long with 4096, as Kafka has it, and 0.73 times with an
+/// took 2.4 times as long with 4096, as Kafka has it, and three quarters with an
 /// entry for each record, which is then four times the index
 /// (`benches/mmap_read.rs`). Records of one length need no walk.
 pub(crate) const INDEX_INTERVAL_BYTES_DEFAULT: u32 = 1024;

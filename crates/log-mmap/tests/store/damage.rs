@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::support::{assert_complete, dense, index_paths, make, payload, segment_paths};
-use log_mmap::{IndexState, Lsn, ReadError, Reader, Store};
-use log_wal::format::{FrameKey, Header, Predecessor};
+use log_mmap::{IndexState, Lsn, OpenError, ReadError, Reader, Salvage, Store};
+use log_wal::format::{FrameKey, HEADER_BYTES, Header, Predecessor, SEAL_BYTES};
 
 const RECORDS: u64 = 30;
 const END: u64 = 2 * RECORDS;
@@ -279,4 +279,44 @@ fn a_record_beyond_the_end_that_the_next_segment_states_is_not_shown() {
         assert!(!reader.verify().is_sound());
         assert!(index_paths(directory.path()).is_empty());
     }
+}
+
+#[test]
+fn fault_38_a_flip_in_a_seal_is_refused_by_name_and_costs_no_record() {
+    let (directory, segment) = log();
+    let whole = fs::read(&segment).unwrap();
+    let seal = end_position_of(directory.path());
+    for at in seal..seal + SEAL_BYTES {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x40;
+        fs::write(&segment, bytes).unwrap();
+        let refused = [
+            Store::open(directory.path(), dense()).err(),
+            Reader::open(directory.path()).err(),
+        ];
+        for error in refused {
+            match error {
+                Some(OpenError::Damaged(damage)) => {
+                    assert_eq!(
+                        (damage.path, damage.row.to_string()),
+                        (segment.clone(), "H".into())
+                    );
+                }
+                other => panic!("byte {at}: {other:?}"),
+            }
+        }
+        // What lies in front of the seal is whole, and found by reading it.
+        let salvage = Salvage::open(directory.path()).unwrap();
+        let (read, lost): (Vec<_>, Vec<_>) = salvage.iter().partition(Result::is_ok);
+        let lsns = read.into_iter().map(|record| record.unwrap().lsn().0);
+        assert!(lsns.eq(0..END), "byte {at}");
+        assert_eq!(lost.len(), 1, "the seal");
+    }
+}
+
+/// Where the frames of the first segment end.
+fn end_position_of(directory: &Path) -> usize {
+    let next = fs::read(&segment_paths(directory)[1]).unwrap();
+    let header = Header::decode(next.first_chunk::<HEADER_BYTES>().unwrap()).unwrap();
+    header.predecessor.unwrap().end_position as usize
 }

@@ -14,6 +14,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::held::{lock_within_a_moment, open_held, rename_unheld, shrink_unheld};
 use super::{Blocks, FoundFile, LockError, SegmentFile, Storage};
 
@@ -184,7 +186,7 @@ impl Storage for FileStorage {
             let rest = &mut bytes[filled..];
             match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
                 Ok(more) => filled += more,
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 // No such call: the standard library seeds its hash maps from
                 // the best source it finds.
                 Err(_) => return hash_map_seed(),
@@ -220,9 +222,18 @@ struct DiskFile(File);
 impl DiskFile {
     fn reserve(&self, len_bytes: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
-        use rustix::io::Errno;
+        self.reserve_by(len_bytes, || {
+            fallocate(&self.0, FallocateFlags::empty(), 0, len_bytes)
+        })
+    }
+
+    fn reserve_by(
+        &self,
+        len_bytes: u64,
+        mut allocate: impl FnMut() -> Result<(), Errno>,
+    ) -> io::Result<()> {
         loop {
-            match fallocate(&self.0, FallocateFlags::empty(), 0, len_bytes) {
+            match allocate() {
                 Ok(()) => return Ok(()),
                 Err(Errno::INTR) => {}
                 // The file system cannot.
@@ -278,7 +289,7 @@ impl SegmentFile for DiskFile {
             // also while that is in the page cache alone.
             let data = match seek(&self.0, SeekFrom::Data(position)) {
                 Ok(data) => data.max(position),
-                Err(rustix::io::Errno::NXIO) => return Ok(found),
+                Err(Errno::NXIO) => return Ok(found),
                 Err(_cannot_say) => break,
             };
             let Ok(hole) = seek(&self.0, SeekFrom::Hole(data)) else {
@@ -305,7 +316,7 @@ impl SegmentFile for DiskFile {
                     position += written as u64;
                     bytes = bytes.get(written..).unwrap_or_default();
                 }
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -318,5 +329,45 @@ impl SegmentFile for DiskFile {
 
     fn shrink(&self, len_bytes: u64) -> io::Result<()> {
         shrink_unheld(&self.0, len_bytes)
+    }
+}
+
+#[cfg(all(test, not(log_loom)))]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    const LEN_BYTES: u64 = 20_000;
+
+    fn file() -> DiskFile {
+        DiskFile(tempfile::tempfile().unwrap())
+    }
+
+    #[test]
+    fn fault_34_without_fallocate_a_file_gets_its_blocks_by_zeros() {
+        for refusal in [Errno::OPNOTSUPP, Errno::NOSYS] {
+            let file = file();
+            let mut answers = [Errno::INTR, refusal].into_iter();
+            let reserved = file.reserve_by(LEN_BYTES, || Err(answers.next().unwrap()));
+            reserved.unwrap();
+            let mut bytes = vec![1; LEN_BYTES as usize + 1];
+            assert_eq!(file.read_at(0, &mut bytes).unwrap() as u64, LEN_BYTES);
+            bytes.pop();
+            assert!(bytes.iter().all(|byte| *byte == 0));
+            file.sync().unwrap();
+            let blocks = file.0.metadata().unwrap().blocks();
+            assert!(blocks * 512 >= LEN_BYTES, "{blocks}");
+        }
+    }
+
+    #[test]
+    fn fault_34_what_else_fallocate_says_is_told_and_nothing_is_written() {
+        let file = file();
+        let error = file
+            .reserve_by(LEN_BYTES, || Err(Errno::NOSPC))
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.len_bytes().unwrap(), 0);
     }
 }

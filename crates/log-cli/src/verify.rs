@@ -63,6 +63,7 @@ impl Found {
             "segments": self.report.segments,
             "records": self.report.records,
             "payload_bytes": self.report.payload_bytes,
+            "voids": self.report.voids,
             "writer_active": self.reader.as_ref().map(LogReader::is_being_written),
             "tail": self.reader.as_ref().map(report::tail),
             "damage": damage,
@@ -83,10 +84,11 @@ impl Found {
             places => format!("damaged in {places} places"),
         };
         let found = format!(
-            "{verdict}: {} in {}, {} of payload{}",
+            "{verdict}: {} in {}, {} of payload{}{}",
             count(self.report.records, "whole record"),
             count(self.report.segments as u64, "segment"),
             count(self.report.payload_bytes, "byte"),
+            self.voids(),
             self.indexes(),
         );
         match &self.reader {
@@ -94,6 +96,14 @@ impl Found {
             None => format!(
                 "{found}; it does not open: restore the file from a copy, or see `strata recover`"
             ),
+        }
+    }
+
+    /// Nothing that was lost.
+    fn voids(&self) -> String {
+        match self.report.voids {
+            0 => String::new(),
+            voids => format!("; {} without a record", count(voids, "number")),
         }
     }
 

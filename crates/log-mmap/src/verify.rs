@@ -17,6 +17,9 @@ pub struct VerifyReport {
     pub records: u64,
     /// Bytes of their payloads.
     pub payload_bytes: u64,
+    /// Numbers that have no record, and are not lost: given up while they were
+    /// appended, or taken out by compaction.
+    pub voids: u64,
     /// Everything that is damaged or missing; empty if the log is sound.
     pub damage: Vec<Damage>,
     /// The index of each sealed segment, ascending.
@@ -35,6 +38,7 @@ impl VerifyReport {
             segments: frames.segments,
             records: frames.records,
             payload_bytes: frames.payload_bytes,
+            voids: frames.voids,
             damage: frames.damage,
             indexes,
             time_indexes,

@@ -15,7 +15,7 @@ use crate::iter::Iter;
 use crate::open_files::Wanted;
 use crate::options::Verify;
 use crate::record::Record;
-use crate::recovery::{Examined, Job, Prefix, Run, check_all, damage_in, examine};
+use crate::recovery::{Examined, Job, Prefix, check_all, damage_in, examine};
 use crate::report::{OpenReport, SealedSegment, SegmentInfo, SegmentState, VerifyReport};
 use crate::segment::End;
 use crate::storage::{FileStorage, Storage};
@@ -192,22 +192,14 @@ impl WalReader {
         let job = job(segment);
         let found = whole.and_then(|whole| {
             if whole.frames_end == job.end {
-                let records = whole.frames_end.lsn.distance_from(segment.base);
-                return Ok((
-                    records.unwrap_or_default(),
-                    whole.frames_payload_bytes,
-                    Vec::new(),
-                ));
+                return Ok((vec![whole.frames_tally], Vec::new()));
             }
             let (runs, damage) = damage_in(self.files.storage.as_ref(), &job)?;
-            let records = runs.iter().map(Run::records).sum();
-            let payload_bytes = runs.iter().map(|run| run.payload_bytes).sum();
-            Ok((records, payload_bytes, damage))
+            Ok((runs.iter().map(|run| run.tally).collect(), damage))
         });
         match found {
-            Ok((records, payload_bytes, damage)) => {
-                report.records += records;
-                report.payload_bytes += payload_bytes;
+            Ok((tallies, damage)) => {
+                tallies.into_iter().for_each(|tally| report.add(tally));
                 report.damage.extend(damage);
             }
             Err(error) => {

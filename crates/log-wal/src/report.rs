@@ -7,7 +7,7 @@ use log_core::Lsn;
 
 use crate::error::Damage;
 use crate::format::SegmentName;
-use crate::recovery::Row;
+use crate::recovery::{Row, Tally};
 
 /// What opening found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,8 +188,19 @@ pub struct VerifyReport {
     pub records: u64,
     /// Bytes of their payloads.
     pub payload_bytes: u64,
+    /// Numbers that have no record, and are not lost: given up while they were
+    /// appended, or taken out by compaction.
+    pub voids: u64,
     /// Everything that is damaged or missing; empty if the log is sound.
     pub damage: Vec<Damage>,
+}
+
+impl VerifyReport {
+    pub(crate) fn add(&mut self, tally: Tally) {
+        self.records += tally.records;
+        self.payload_bytes += tally.payload_bytes;
+        self.voids += tally.voids;
+    }
 }
 
 /// How far the log has come: exclusive ends, each at or below the one before.

@@ -74,8 +74,7 @@ impl Salvage {
         };
         for step in &found.steps {
             if let Step::Read { run, .. } = step {
-                report.records += run.records();
-                report.payload_bytes += run.payload_bytes;
+                report.add(run.tally);
             }
         }
         Ok(Self {

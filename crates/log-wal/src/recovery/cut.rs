@@ -64,7 +64,7 @@ pub(crate) fn plan(storage: &dyn Storage, found: &Survey) -> Option<CutReport> {
                 run.start.lsn,
                 Some(run.end.lsn),
                 run.end.position - run.start.position,
-                run.records(),
+                run.tally.records,
             ),
             Step::Damage { damage, .. } => (
                 damage.path.clone(),

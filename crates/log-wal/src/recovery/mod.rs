@@ -31,7 +31,7 @@ pub(crate) use chain::{refuse_strangers, spare_name, temporary_name};
 pub(crate) use check::{Job, check_all};
 pub(crate) use cut::plan;
 pub(crate) use runs::{Run, damage_in};
-pub(crate) use scan::{PIECE_BYTES, Prefix};
+pub(crate) use scan::{PIECE_BYTES, Prefix, Tally};
 pub(crate) use survey::{Step, Survey, survey};
 pub(crate) use table::{BROKEN_CHAIN, DAMAGED_FRAME};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use log_core::{CELL_ALIGN_BYTES, CELL_HEADER_BYTES, Lsn};
 
 use super::check::Job;
-use super::scan::{Prefix, Walk};
+use super::scan::{Prefix, Tally, Walk};
 use super::table::{DAMAGED_FRAME, Row, Verdict};
 use crate::error::{DIFFERENT_BYTES, Damage, Lost};
 use crate::format::{FIRST_POSITION, Frame, FrameFault, FrameKey, FrameKind};
@@ -18,16 +18,7 @@ use crate::storage::{SegmentFile, Storage};
 pub(crate) struct Run {
     pub start: End,
     pub end: End,
-    pub payload_bytes: u64,
-}
-
-impl Run {
-    pub(crate) fn records(&self) -> u64 {
-        self.end
-            .lsn
-            .distance_from(self.start.lsn)
-            .unwrap_or_default()
-    }
+    pub tally: Tally,
 }
 
 /// What lies between runs, or behind the last one.

@@ -10,7 +10,7 @@ use std::ops::Range;
 use log_core::{Lsn, Word};
 
 use super::runs::Run;
-use crate::format::{FIRST_POSITION, FrameFault, FrameKey, FrameKind, u64_at};
+use crate::format::{FIRST_POSITION, Frame, FrameFault, FrameKey, FrameKind, u64_at};
 use crate::segment::End;
 use crate::storage::SegmentFile;
 
@@ -19,6 +19,29 @@ pub(crate) const NO_LIMIT: Lsn = Lsn(u64::MAX);
 
 /// How much is read at a time, if frames are not longer.
 pub(crate) const PIECE_BYTES: usize = 128 << 10;
+
+/// What whole frames hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub records: u64,
+    /// Numbers without a record.
+    pub voids: u64,
+    /// Bytes of the records' payloads.
+    pub payload_bytes: u64,
+}
+
+impl Tally {
+    fn count(&mut self, frame: &Frame<'_>) {
+        match frame.kind {
+            FrameKind::Record => {
+                self.records += 1;
+                self.payload_bytes += frame.payload.len() as u64;
+            }
+            FrameKind::Void => self.voids += 1,
+            FrameKind::SyncMark(_) | FrameKind::Seal(_) => {}
+        }
+    }
+}
 
 /// The whole frames at the front of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +58,10 @@ pub(crate) struct Prefix {
     pub frames_end: End,
     /// Whether the prefix ends in a seal, which lies at `end_position`.
     pub sealed: bool,
-    /// Bytes of the payloads in front of `end`.
-    pub payload_bytes: u64,
+    /// What lies in front of `end`.
+    pub tally: Tally,
     /// The same in front of `frames_end`.
-    pub frames_payload_bytes: u64,
+    pub frames_tally: Tally,
 }
 
 impl Prefix {
@@ -55,8 +78,8 @@ impl Prefix {
             proven_position: FIRST_POSITION,
             frames_end: start,
             sealed: false,
-            payload_bytes: 0,
-            frames_payload_bytes: 0,
+            tally: Tally::default(),
+            frames_tally: Tally::default(),
         }
     }
 
@@ -68,7 +91,7 @@ impl Prefix {
                 lsn: self.end,
                 position: self.end_position,
             },
-            payload_bytes: self.payload_bytes,
+            tally: self.tally,
         }
     }
 
@@ -77,7 +100,7 @@ impl Prefix {
         Run {
             start,
             end: self.frames_end,
-            payload_bytes: self.frames_payload_bytes,
+            tally: self.frames_tally,
         }
     }
 }
@@ -138,7 +161,7 @@ impl Walk {
                     return false; // a batch in a batch, or one without a begin
                 }
                 self.in_batch = !frame.word.ends_batch();
-                self.whole.frames_payload_bytes += frame.payload.len() as u64;
+                self.whole.frames_tally.count(&frame);
             }
             FrameKind::SyncMark(durable_end) => self.note_mark(durable_end),
             FrameKind::Seal(end) => {
@@ -155,7 +178,7 @@ impl Walk {
         if !self.in_batch {
             self.whole.end = self.lsn;
             self.whole.end_position = self.position;
-            self.whole.payload_bytes = self.whole.frames_payload_bytes;
+            self.whole.tally = self.whole.frames_tally;
         }
         true
     }

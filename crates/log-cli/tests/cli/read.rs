@@ -298,6 +298,7 @@ fn verify_says_that_a_sound_log_is_sound() {
             "sound",
             "tail",
             "time_indexes",
+            "voids",
             "writer_active"
         ]
     );

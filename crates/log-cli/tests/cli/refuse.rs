@@ -208,7 +208,7 @@ fn what_cannot_be_parsed_is_refused_in_one_line() {
         vec!["ingest", "--log", "x", "--segment-bytes", "1KiB"],
         vec!["ingest", "--log", "x", "--segment-bytes", "1MB"],
         vec!["ingest", "--log", "x", "--record-bytes-max", "1GiB"],
-        vec!["compact", "--log", "x"],
+        vec!["shrink", "--log", "x"],
     ] {
         assert_says(&refusal(&mut strata(&arguments)), &["see `strata --help`"]);
     }

@@ -49,6 +49,7 @@ impl Marks {
                 tail: TailState::Clean,
                 ignored_files: Vec::new(),
                 cut: None,
+                torn_file: None,
             },
         }
     }

@@ -30,9 +30,11 @@
 //! threads and has none of its own.
 
 mod lead;
+mod leadership;
+mod waiter;
 
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use log_core::Lsn;
 
@@ -40,16 +42,13 @@ use crate::error::CommitError;
 use crate::options::Level;
 use crate::own_lines::OwnLines;
 use crate::sync::{
-    Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, MutexGuard, Ordering, Thread, current, lock, park,
-    park_timeout, yield_now,
+    Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Thread, current, lock, park_timeout,
+    yield_now,
 };
 
 use lead::Lead;
-
-/// How long a leader waits for the callers of the last group to come back, at
-/// most: about as long as a sync takes on a fast device, so that it can lose
-/// no more than it can win. If fewer come, the next leader expects fewer.
-const GATHER_MAX: Duration = Duration::from_micros(100);
+use leadership::Turn;
+use waiter::{LEAD, Waiter};
 
 /// How often a caller that waits for a write steps aside before it falls asleep,
 /// where the lead is listed. If the leader is at a sync, it sleeps soon enough.
@@ -82,127 +81,13 @@ pub(crate) struct Counts {
     pub groups: u64,
 }
 
-/// A caller that sleeps.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    /// What it waits for.
-    end: Lsn,
-    level: Level,
-    sleeper: Sleeper,
-    /// What it was woken for: one of the constants below.
-    call: AtomicU8,
-}
-
 /// Where a task keeps its waiter between polls.
 pub(crate) type Place = Option<Arc<Waiter>>;
-
-#[derive(Debug)]
-enum Sleeper {
-    Thread(Thread),
-    Task(Mutex<Task>),
-}
-
-#[derive(Debug)]
-struct Task {
-    /// Of the latest poll; `None` once it was used.
-    waker: Option<Waker>,
-    /// Why the work that it waited for was not done.
-    failure: Option<CommitError>,
-}
 
 /// The end that is waited for where a leader cannot tell whether it is reached,
 /// because who waits has a condition of its own. A task that does looks after
 /// every turn; a thread gets the lead in the end.
 pub(crate) const OWN_JUDGEMENT: Lsn = Lsn(u64::MAX);
-
-const ASLEEP: u8 = 0;
-const LOOK_AGAIN: u8 = 1;
-const LEAD: u8 = 2;
-
-impl Waiter {
-    fn new(end: Lsn, level: Level, sleeper: Sleeper) -> Arc<Self> {
-        Arc::new(Self {
-            end,
-            level,
-            sleeper,
-            call: AtomicU8::new(ASLEEP),
-        })
-    }
-
-    fn thread(end: Lsn, level: Level) -> Arc<Self> {
-        Self::new(end, level, Sleeper::Thread(current()))
-    }
-
-    fn task(end: Lsn, level: Level, waker: &Waker) -> Arc<Self> {
-        let task = Task {
-            waker: Some(waker.clone()),
-            failure: None,
-        };
-        Self::new(end, level, Sleeper::Task(Mutex::new(task)))
-    }
-
-    fn is_task(&self) -> bool {
-        matches!(self.sleeper, Sleeper::Task(_))
-    }
-
-    fn is_asleep(&self) -> bool {
-        // Acquire pairs with the Release in `wake`.
-        self.call.load(Ordering::Acquire) == ASLEEP
-    }
-
-    /// Sleeps until called; what for.
-    fn sleep(&self) -> u8 {
-        loop {
-            // Acquire pairs with the Release in `wake`.
-            match self.call.load(Ordering::Acquire) {
-                // A park may end without a reason.
-                ASLEEP => park(),
-                call => return call,
-            }
-        }
-    }
-
-    /// Asks for `waker` to be used from now on.
-    fn be_woken_by(&self, waker: &Waker) {
-        if let Sleeper::Task(task) = &self.sleeper {
-            lock(task).waker = Some(waker.clone());
-        }
-    }
-
-    fn failure(&self) -> Option<CommitError> {
-        match &self.sleeper {
-            Sleeper::Task(task) => lock(task).failure.take(),
-            Sleeper::Thread(_) => None,
-        }
-    }
-
-    fn fail(&self, failure: CommitError) {
-        if let Sleeper::Task(task) = &self.sleeper {
-            lock(task).failure = Some(failure);
-        }
-        self.wake(LOOK_AGAIN);
-    }
-
-    fn wake(&self, call: u8) {
-        // Release pairs with the Acquire in `sleep` and `is_asleep`.
-        self.call.store(call, Ordering::Release);
-        self.nudge();
-    }
-
-    /// Wakes it without a call, to look around.
-    fn nudge(&self) {
-        match &self.sleeper {
-            Sleeper::Thread(thread) => thread.unpark(),
-            Sleeper::Task(task) => {
-                let waker = lock(task).waker.take();
-                // Without the lock: it may poll at once.
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
-        }
-    }
-}
 
 /// Where callers that wait for the disk meet.
 #[derive(Debug, Default)]
@@ -232,6 +117,11 @@ impl State {
     /// had.
     fn is_complete(&self) -> bool {
         self.waiters.len() + 1 >= self.last_group
+    }
+
+    fn tasks(&self) -> Vec<Arc<Waiter>> {
+        let tasks = self.waiters.iter().filter(|waiter| waiter.is_task());
+        tasks.cloned().collect()
     }
 
     /// The committer that is to be woken, if a task has nobody who works for
@@ -426,7 +316,7 @@ impl Group {
         let mut state = self.state();
         state.committers -= 1;
         let tasks = if state.committers == 0 {
-            tasks_of(&state.waiters)
+            state.tasks()
         } else {
             Vec::new()
         };
@@ -483,83 +373,11 @@ impl Group {
         })
     }
 
-    /// Works for everyone who waits. Our caller was made the leader.
-    fn lead<R: Fn(Level) -> Lsn>(
-        &self,
-        (own_end, own_level): (Lsn, Level),
-        reached: &R,
-        work: &mut impl FnMut(Level) -> Result<(), CommitError>,
-        turn: Turn,
-    ) -> Result<(), CommitError> {
-        let mut leadership = Leadership {
-            group: self,
-            reached,
-            failure: None,
-            counts: Counts::default(),
-        };
-        let level = match turn {
-            Turn::Taken { own_commits } => {
-                leadership.counts.commits = own_commits;
-                // Perhaps the leader before us served us, too.
-                if reached(own_level) >= own_end {
-                    return Ok(());
-                }
-                own_level
-            }
-            Turn::Gathers => self.gather(own_level),
-            Turn::Begins => self.state().needed(own_level),
-        };
-        let result = work(level);
-        match &result {
-            Ok(()) => leadership.counts.groups = u64::from(own_end != OWN_JUDGEMENT),
-            Err(poison @ CommitError::Poisoned { .. }) => {
-                tracing::error!(error = %poison, "the log acknowledges nothing any more");
-                self.poison(poison.clone());
-            }
-            // Threads try for themselves. A task that waits for a committer
-            // has no other way to hear of it.
-            Err(full @ CommitError::StorageFull { .. }) => leadership.failure = Some(full.clone()),
-            _ => {}
-        }
-        drop(leadership);
-        result
-    }
-
     fn join(&self, state: &mut State, waiter: &Arc<Waiter>) {
         state.waiters.push(Arc::clone(waiter));
         if state.gathering && state.is_complete() {
             // Relaxed: who sees it comes to the lock.
             self.gathered.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Waits a moment for the callers of the last group to come back, if they
-    /// wait for a sync; the level that those who are here need.
-    fn gather(&self, own_level: Level) -> Level {
-        let mut state = self.state();
-        // Handing frames to the system takes less time than the wait.
-        if state.needed(own_level) == Level::Durable && !state.is_complete() {
-            state.gathering = true;
-            self.gathered.store(false, Ordering::Relaxed);
-            drop(state);
-            self.stay_awake();
-            state = self.state();
-            state.gathering = false;
-        }
-        state.needed(own_level)
-    }
-
-    /// Waits for those who are to be gathered without falling asleep: that would
-    /// add the time to wake up to every sync. Steps aside for them.
-    fn stay_awake(&self) {
-        let began = Instant::now();
-        loop {
-            yield_now();
-            // loom has no time.
-            let is_over = cfg!(log_loom) || began.elapsed() >= GATHER_MAX;
-            if is_over || self.gathered.load(Ordering::Relaxed) {
-                return;
-            }
         }
     }
 
@@ -575,222 +393,8 @@ impl Group {
     }
 }
 
-fn tasks_of(waiters: &[Arc<Waiter>]) -> Vec<Arc<Waiter>> {
-    let tasks = waiters.iter().filter(|waiter| waiter.is_task());
-    tasks.cloned().collect()
-}
-
-/// How a leader begins.
-#[derive(Clone, Copy, Debug)]
-enum Turn {
-    /// It took the lead, and nobody waits. It may have to be counted.
-    Taken { own_commits: u64 },
-    /// It waits for the callers of the last group.
-    Gathers,
-    /// It does not.
-    Begins,
-}
-
-/// Held by the leader; hands over when it is dropped, also when a panic
-/// unwinds.
-struct Leadership<'a, R: Fn(Level) -> Lsn> {
-    group: &'a Group,
-    reached: &'a R,
-    /// What the tasks that were not served are told.
-    failure: Option<CommitError>,
-    /// What it worked for, as far as that is not counted yet.
-    counts: Counts,
-}
-
-impl<R: Fn(Level) -> Lsn> Drop for Leadership<'_, R> {
-    fn drop(&mut self) {
-        self.group.lead.count(self.counts);
-        // What was taken, and not listed since.
-        if !self.group.lead.give_back() {
-            self.hand_over();
-        }
-    }
-}
-
-impl<R: Fn(Level) -> Lsn> Leadership<'_, R> {
-    fn hand_over(&self) {
-        let mut state = self.group.state();
-        let poisoned = state.poison.is_some();
-        let waiters = std::mem::take(&mut state.waiters);
-        let (done, rest): (Vec<_>, Vec<_>) = waiters
-            .into_iter()
-            .partition(|waiter| poisoned || (self.reached)(waiter.level) >= waiter.end);
-        let (failed, rest): (Vec<_>, Vec<_>) = rest
-            .into_iter()
-            .partition(|waiter| self.failure.is_some() && waiter.is_task());
-        let (unsure, mut rest): (Vec<_>, Vec<_>) = rest
-            .into_iter()
-            .partition(|waiter| waiter.end == OWN_JUDGEMENT && waiter.is_task());
-        let next = rest.iter().position(|waiter| !waiter.is_task());
-        let next = next.map(|index| rest.remove(index));
-        state.led = next.is_some();
-        state.last_group = done.len() + 1;
-        state.waiters = rest;
-        let committers = match poisoned {
-            true => std::mem::take(&mut state.idle),
-            false => state.committer_to_call().into_iter().collect(),
-        };
-        let free = match state.led || state.committers > 0 {
-            true => Vec::new(),
-            false => tasks_of(&state.waiters),
-        };
-        let is_left = !state.led && state.waiters.is_empty();
-        if is_left && !poisoned && state.last_group == 1 {
-            self.group.lead.unlist();
-        }
-        drop(state);
-        // The next leader first: it can begin while the others wake up.
-        if let Some(next) = next {
-            next.wake(LEAD);
-        }
-        committers.iter().for_each(Thread::unpark);
-        for waiter in done.into_iter().chain(unsure) {
-            waiter.wake(LOOK_AGAIN);
-        }
-        for task in failed {
-            if let Some(failure) = &self.failure {
-                task.fail(failure.clone());
-            }
-        }
-        free.iter().for_each(|task| task.nudge());
-    }
-}
-
 #[cfg(all(test, log_loom))]
 mod loom_models;
 
 #[cfg(all(test, not(log_loom)))]
-mod tests {
-    use super::*;
-    use std::cell::Cell;
-    use std::io;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicU64;
-
-    fn failure() -> CommitError {
-        CommitError::Poisoned {
-            path: "segment".into(),
-            action: "sync",
-            first_unsure: Lsn(0),
-            source: Arc::new(io::Error::other("injected")),
-        }
-    }
-
-    #[test]
-    fn nobody_works_for_what_is_there_already() {
-        let worked = Cell::new(false);
-        let result = Group::default().commit(
-            Lsn(3),
-            Level::Durable,
-            |_| Lsn(3),
-            |_| {
-                worked.set(true);
-                Ok(())
-            },
-        );
-        assert!(result.is_ok() && !worked.get());
-    }
-
-    #[test]
-    fn many_callers_share_the_work_of_few() {
-        many_callers_share_the_work_for(Level::Durable);
-        many_callers_share_the_work_for(Level::Written);
-    }
-
-    fn many_callers_share_the_work_for(level: Level) {
-        const CALLERS: u64 = 8;
-        let (group, end, works) = (Group::default(), AtomicU64::new(0), AtomicU64::new(0));
-        let appended = AtomicU64::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..CALLERS {
-                scope.spawn(|| {
-                    let mine = appended.fetch_add(1, Ordering::SeqCst) + 1;
-                    let work = |_| {
-                        works.fetch_add(1, Ordering::SeqCst);
-                        end.store(appended.load(Ordering::SeqCst), Ordering::SeqCst);
-                        Ok(())
-                    };
-                    let reached = |_| Lsn(end.load(Ordering::SeqCst));
-                    assert!(group.commit(Lsn(mine), level, reached, work).is_ok());
-                    assert!(
-                        reached(level) >= Lsn(mine),
-                        "INV-F1: acknowledged means reached"
-                    );
-                });
-            }
-        });
-        assert!(
-            works.into_inner() <= CALLERS,
-            "never more work than callers"
-        );
-    }
-
-    #[test]
-    fn after_a_failure_nothing_is_acknowledged_again() {
-        let group = Group::default();
-        let failed = group.commit(Lsn(1), Level::Durable, |_| Lsn(0), |_| Err(failure()));
-        assert!(failed.is_err());
-        let later = group.commit(
-            Lsn(1),
-            Level::Durable,
-            |_| Lsn(0),
-            |_| unreachable!("nobody may lead"),
-        );
-        assert!(later.is_err(), "INV-W6");
-        assert!(group.check().is_err(), "INV-W6");
-    }
-
-    #[test]
-    fn a_full_disk_poisons_nothing() {
-        let group = Group::default();
-        let full = || CommitError::StorageFull {
-            path: "segment".into(),
-            source: Arc::new(io::ErrorKind::StorageFull.into()),
-        };
-        let end = Cell::new(Lsn(0));
-        assert!(
-            group
-                .commit(Lsn(1), Level::Durable, |_| end.get(), |_| Err(full()))
-                .is_err()
-        );
-        let work = |_| {
-            end.set(Lsn(1));
-            Ok(())
-        };
-        assert!(
-            group
-                .commit(Lsn(1), Level::Durable, |_| end.get(), work)
-                .is_ok(),
-            "there is room again"
-        );
-    }
-
-    #[test]
-    fn a_leader_that_panics_leaves_the_lead_to_others() {
-        let group = Group::default();
-        let end = Cell::new(Lsn(0));
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            group.commit(
-                Lsn(1),
-                Level::Durable,
-                |_| end.get(),
-                |_| panic!("injected"),
-            )
-        }));
-        assert!(panicked.is_err());
-        let work = |_| {
-            end.set(Lsn(1));
-            Ok(())
-        };
-        assert!(
-            group
-                .commit(Lsn(1), Level::Durable, |_| end.get(), work)
-                .is_ok()
-        );
-    }
-}
+mod tests;

@@ -10,12 +10,13 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::task::Wake;
+use std::task::{Wake, Waker};
 
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
 
 use super::*;
+use crate::sync::park;
 
 /// A group, and a log that is not there.
 #[derive(Debug)]

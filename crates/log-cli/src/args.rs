@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use log_facade::Lsn;
+use log_facade::{Lsn, Timestamp};
+
+use crate::moment;
 
 /// An append-only record log at a terminal: ingest lines, write them back,
 /// look at a log, check it.
@@ -95,6 +97,12 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub batch: u64,
 
+    /// Give each record the time at which it is appended
+    ///
+    /// `strata cat --from-time` finds it by that. Takes 8 bytes a record.
+    #[arg(long)]
+    pub stamp: bool,
+
     /// Write the end of what is acknowledged to stdout, each time
     ///
     /// After each acknowledgement one line with a number: every record of the
@@ -122,7 +130,7 @@ pub(crate) struct IngestArgs {
 const INGEST_EXAMPLES: &str = "\
 Examples:
   strata ingest app.log --log ./events
-  journalctl -f | strata ingest - --log ./events --ack durable
+  journalctl -f | strata ingest - --log ./events --ack durable --stamp
   producer | strata ingest --log ./events --batch 100 --report-acks | consumer
 
 The summary: records and bytes read, seconds and MB/s (1 MB is 1,000,000 bytes)
@@ -154,7 +162,8 @@ impl Ack {
 ///
 /// Nothing is put between records: what `strata ingest` read comes back as it
 /// was. Works beside a running writer and shows what it had written when the
-/// command started. Each record's checksum is verified before it is written.
+/// command started, or with --follow what it writes from then on as well. Each
+/// record's checksum is verified before it is written.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = CAT_EXAMPLES)]
 pub(crate) struct CatArgs {
@@ -166,15 +175,36 @@ pub(crate) struct CatArgs {
     #[arg(long, value_name = "LSN", value_parser = lsn)]
     pub from: Option<Lsn>,
 
+    /// Begin at the first record that was appended at this moment or later
+    ///
+    /// `2026-03-14T15:09:26Z` (or with an offset), `2026-03-14` for its first
+    /// moment in UTC, or `@` and the seconds since 1970. Records that have no
+    /// time (see `ingest --stamp`) are passed over. Clocks may jump: of the
+    /// records behind it some may be earlier.
+    #[arg(long, value_name = "MOMENT", value_parser = moment::parse, conflicts_with = "from")]
+    pub from_time: Option<Timestamp>,
+
     /// Write at most N records
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
+
+    /// At the end, wait for what is written next, until killed
+    ///
+    /// Also when its writer ends and another one begins. Shows what is written,
+    /// which survives the death of the writer, but not yet a loss of power.
+    /// Ends at --limit, when nobody reads stdout any more, and with exit code 2
+    /// when records were dropped or discarded before or after it could show
+    /// them.
+    #[arg(long, short = 'f')]
+    pub follow: bool,
 }
 
 const CAT_EXAMPLES: &str = "\
 Examples:
   strata cat --log ./events > app.log
-  strata cat --log ./events --from 1000 --limit 10";
+  strata cat --log ./events --from 1000 --limit 10
+  strata cat --log ./events --from-time 2026-03-14T15:00:00Z
+  strata cat --log ./events --follow | consumer";
 
 /// Show what is in a log
 ///

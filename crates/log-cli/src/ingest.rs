@@ -85,9 +85,8 @@ impl Summary {
 }
 
 fn open(args: &IngestArgs) -> Result<Log, Failure> {
-    // A line is what it is: nothing says when it was written.
     let mut options = Log::options()
-        .stamp(false)
+        .stamp(args.stamp)
         .record_bytes_max(args.record_bytes_max as usize);
     if let Some(bytes) = args.segment_bytes {
         options = options.segment_bytes(bytes);

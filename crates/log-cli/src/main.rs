@@ -13,6 +13,7 @@ mod args;
 mod failure;
 mod input;
 mod lines;
+mod moment;
 mod output;
 mod progress;
 mod report;

@@ -6,21 +6,29 @@
 //! a restart, after `kill -9`, after a power cut.
 //!
 //! ```
-//! use log_facade::{Level, Log};
+//! use log_facade::{Level, Log, NewRecord, StartAt};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("orders.log");
-//! let log = Log::open(&path)?;                              // made if missing
-//! let first = log.append(b"order 1: 3 apples")?;            // visible to readers
-//! log.append_to(Level::Durable, b"order 1: paid")?;         // survives a power cut
-//! log.append_batch(&[b"order 2: 1 pear", b"order 2: paid"])?; // all or none
+//! let log = Log::open(&path)?;                                   // made if missing
+//! let first = log.append(b"3 apples")?;                          // visible to readers
+//! log.append_to(Level::Durable, b"paid")?;                       // survives a power cut
+//! log.append_batch(&[b"1 pear", b"paid"])?;                      // all or none
+//! log.append_record(&NewRecord::new(b"sent").key(b"order 1"))?;  // with a key, and stamped
 //! log.close()?;
 //!
-//! let log = Log::open(&path)?;
+//! let log = Log::open(&path)?;                                   // after a crash, too
 //! let records: Vec<_> = log.iter_from(first).collect::<Result<_, _>>()?;
-//! assert_eq!(records.len(), 4);
-//! assert_eq!(records[1].payload(), b"order 1: paid");
+//! assert_eq!((records.len(), records[1].payload()), (5, &b"paid"[..]));
+//!
+//! let mailer = log.cursor("mailer")?;                            // durable, by name
+//! let mut orders = log.subscribe(StartAt::Cursor("mailer".to_owned()))?;
+//! log.append(b"2 plums")?;                                       // history, then live
+//! for record in orders.by_ref().take(6) {
+//!     mailer.confirm(record?.lsn())?;                            // at least once
+//! }
+//! assert_eq!(mailer.position(), log.next_lsn());
 //! # Ok(())
 //! # }
 //! ```
@@ -41,7 +49,8 @@
 //!   and is damaged is never cut: opening refuses, and names the file, the
 //!   place and the record.
 //! - **Readers beside the writer.** A [`LogReader`], in this process or
-//!   another, takes no lock and writes nothing.
+//!   another, takes no lock and writes nothing, and [follows](LogReader::follow)
+//!   what is written without a system call for each record.
 //! - **Policies, if you want them.** Flushing by [interval](LogOptions::flush_interval)
 //!   and by [count](LogOptions::flush_records); retention by
 //!   [age](LogOptions::retain_age), [bytes](LogOptions::retain_bytes) and
@@ -59,6 +68,9 @@
 //!   then those that come, without a gap, at the level that you choose. A
 //!   [`Cursor`] remembers durably how far a consumer has come, and can keep
 //!   retention from overtaking it.
+//! - **Room given back.** [`Log::drop_before`] drops the front,
+//!   [`Log::compact_before`] keeps the newest record of each key, and
+//!   [`Log::truncate_after`] takes back the end; who read what went is told.
 //! - **Tasks, if you want them.** With the feature `tokio`, `AsyncLog` appends
 //!   and waits without blocking the runtime, and subscriptions are streams.
 //! - **In memory, too.** [The same log without a disk](LogOptions::open_in_memory),
@@ -67,18 +79,56 @@
 //!   `unsafe` in this crate; errors that say what can be done now; a
 //!   [clock](ManualClock) that your tests can move.
 //!
-//! # How long an append waits
+//! # What survives what
 //!
-//! | level | the record survives | costs |
-//! |---|---|---|
-//! | [`Level::Published`] | nothing yet; every reader of this `Log` sees it | memory only |
-//! | [`Level::Written`] | the death of the process, `kill -9` included | a write, shared |
-//! | [`Level::Durable`] | loss of power, as far as the device keeps what it confirms | a sync, shared |
+//! | level | the record is | `kill -9` | power cut | costs |
+//! |---|---|---|---|---|
+//! | [`Level::Published`] | seen by every reader of this `Log` | lost, maybe | lost, maybe | memory only |
+//! | [`Level::Written`] | with the operating system; seen by other processes | kept | lost, maybe | a write, shared |
+//! | [`Level::Durable`] | on the device, as far as that keeps what it confirms | kept | kept | a sync, shared |
 //!
 //! A log has a level that [`append`](Log::append) waits for, *published* unless
 //! [you choose another](LogOptions::acknowledge); [`append_to`](Log::append_to)
 //! waits for the one that it is given. [`flush`](Log::flush) and
-//! [`sync`](Log::sync) bring everything so far to *written* and *durable*.
+//! [`sync`](Log::sync) bring everything so far to *written* and *durable*, as
+//! [`flush_interval`](LogOptions::flush_interval) does by itself. A level covers
+//! everything in front of the record, too.
+//!
+//! After a crash there is a prefix of what was appended: all that was
+//! acknowledged at a level that the crash spares, perhaps some records behind
+//! it, never a gap, never half a batch. Also: a [cursor](Cursor) is where its
+//! consumer confirmed (`INV-F5`); a [cut](Log::truncate_after) happened, or did
+//! not; a [compacted](Log::compact_before) segment is the old one or the new one.
+//!
+//! # Engines
+//!
+//! One API, one set of semantics, and one [suite of tests](engine) that each of
+//! them passes:
+//!
+//! | | in a directory (default) | [`mapped_writing`](LogOptions::mapped_writing) | without [`mapped_reading`](LogOptions::mapped_reading) | [in memory](LogOptions::open_in_memory) |
+//! |---|---|---|---|---|
+//! | keeps | *durable* | *durable* | *durable* | *published* |
+//! | an append alone is | *published* | *written* | *published* | *published* |
+//! | reads of full segments | mapped, no copy | mapped, no copy | through `read` | memory |
+//! | found by time through | an index | an index | a scan, once | a scan, once |
+//! | other processes see | what is written | every append | what is written | nothing |
+//! | files, beside the segments | indexes | indexes | none | no files at all |
+//! | for | most logs | many small records, `kill -9`, followers | logs seldom read | caches, tests |
+//!
+//! The same directory can be opened in each of the first three ways, in turn. A
+//! [storage](LogOptions::open_on) or an [engine](LogOptions::open_engine) of your
+//! own goes in the same place.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tokio` | `AsyncLog`, and subscriptions as streams |
+//! | `json`, `postcard` | codecs for `TypedLog`, for any serde type |
+//! | `metrics` | counters and histograms, through the `metrics` facade |
+//! | `conformance` | the rules that an engine keeps, as tests for one of yours |
 //!
 //! # Numbers
 //!
@@ -163,13 +213,14 @@ pub use typed::{
 // The words of the layers beneath that are part of this API; API.md lists
 // them.
 pub use log_mmap::{
-    Codec, CompactReport, CutReport, Damage, Discarded, EnvelopeFault, Headers, IndexCheck,
-    IndexFault, IndexState, Level, Lost, Lsn, NewRecord, OpenReport, ReadError, Record,
-    RecoveryPolicy, Salvage, SegmentInfo, SegmentState, Slice, Stats, TailState, Timestamp, Verify,
-    VerifyReport, Watermarks,
+    Codec, CompactReport, CutReport, Damage, Discarded, EnvelopeFault, FollowError, Follower,
+    Headers, IndexCheck, IndexFault, IndexState, Level, Lost, Lsn, NewRecord, OpenReport,
+    ReadError, Record, RecoveryPolicy, Salvage, SegmentInfo, SegmentState, Slice, Stats, TailState,
+    Timestamp, Verify, VerifyReport, Watermarks,
 };
 
-/// The README's example, tested.
+/// The READMEs' examples, tested.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -9,13 +9,16 @@ use crate::cursor::without_cursors;
 use crate::engine;
 use crate::error::OpenError;
 use crate::records::Records;
-use crate::{Lsn, OpenReport, ReadError, Record, SegmentInfo, VerifyReport};
+use crate::{
+    Follower, Lsn, OpenReport, ReadError, Record, SegmentInfo, Slice, Timestamp, VerifyReport,
+};
 
 /// A log, open for reading: beside a running writer, in this process or
 /// another, or on a medium that cannot be written.
 ///
 /// Takes no lock and writes nothing. Shows a prefix of the log: what had been
-/// *written* when it was opened. Open another one to see more.
+/// *written* when it was opened. To see what is written later,
+/// [follow](Self::follow) the log.
 ///
 /// All methods may be called by any number of threads.
 ///
@@ -114,6 +117,67 @@ impl LogReader {
     #[must_use]
     pub fn range(&self, lsns: Range<Lsn>) -> Records<'_> {
         Records::new(engine::Records::of_store(self.reader.range(lsns)))
+    }
+
+    /// The records from `lsn` on, at most `limit`, and where to read on, as
+    /// [`Log::read_slice`](crate::Log::read_slice) gives them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read), about the first record.
+    pub fn read_slice(
+        &self,
+        lsn: Lsn,
+        limit: impl Into<Option<usize>>,
+    ) -> Result<Slice, ReadError> {
+        self.reader.read_slice(lsn, limit)
+    }
+
+    /// The number of the first record whose timestamp is at or after `moment`,
+    /// see [`Log::lsn_at_or_after`](crate::Log::lsn_at_or_after). Looks at all
+    /// of the newest segment each time.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]: what is damaged may be the record that was asked for.
+    pub fn lsn_at_or_after(&self, moment: Timestamp) -> Result<Option<Lsn>, ReadError> {
+        self.reader.lsn_at_or_after(moment)
+    }
+
+    /// Follows the log from record `lsn` on as its writer goes on, in this
+    /// process or another: see [`Follower`]. From [`next_lsn`](Self::next_lsn) on
+    /// it goes on where this reader ends.
+    ///
+    /// It shows what has been *written*, so its writer has to flush; with
+    /// [`mapped_writing`](crate::LogOptions::mapped_writing) an append is enough.
+    /// Blocks for reading headers, and the segment up to the record.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use log_facade::{Log, LogReader};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// let log = Log::open(path)?; // in another process, as a rule
+    /// let reader = LogReader::open(path)?;
+    /// let mut follower = reader.follow(reader.next_lsn())?;
+    /// assert!(follower.poll()?.is_none(), "nothing yet");
+    ///
+    /// log.append(b"news")?;
+    /// log.flush()?;
+    /// let news = follower.next_timeout(Duration::from_secs(5))?;
+    /// assert_eq!(news.ok_or("late")?.payload(), b"news");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. A record that was dropped is told by the first
+    /// [`poll`](Follower::poll).
+    pub fn follow(&self, lsn: Lsn) -> Result<Follower, OpenError> {
+        Ok(self.reader.follow(lsn)?)
     }
 
     /// Checks every frame of every segment, and holds every index against its

@@ -26,7 +26,7 @@ fn fill(log: &Log, end: u64) {
     }
 }
 
-/// `INV-W8`, `INV-F5`: never a cursor behind the end of what is left, which
+/// Fault 31, `INV-W8`, `INV-F5`: never a cursor behind the end of what is left, which
 /// would pass over records that come later. Loses power at every step.
 #[test]
 fn a_power_loss_during_a_cut_leaves_all_or_nothing_and_no_cursor_behind_the_end() {

@@ -6,6 +6,7 @@ mod support;
 mod acknowledge;
 mod compact;
 mod damage;
+mod follow;
 mod kill;
 mod read;
 mod refuse;

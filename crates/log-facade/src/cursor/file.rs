@@ -64,11 +64,9 @@ pub(super) fn is_cursors(file_name: &str) -> bool {
 
 /// The names of all cursors, ascending.
 pub(super) fn list(storage: &dyn Storage) -> Result<Vec<String>, CursorError> {
-    let found = storage.list().map_err(|source| CursorError::Io {
-        action: "list",
-        path: storage.path(""),
-        source,
-    })?;
+    let found = storage
+        .list()
+        .map_err(|source| list_failed(storage, source))?;
     let named = found.iter().filter_map(|file| {
         let name = file.name.strip_suffix(SUFFIX)?;
         check_name(name).ok()?;
@@ -79,7 +77,32 @@ pub(super) fn list(storage: &dyn Storage) -> Result<Vec<String>, CursorError> {
     Ok(names)
 }
 
-/// Reads a cursor's file; `None` if there is none.
+fn list_failed(storage: &dyn Storage, source: io::Error) -> CursorError {
+    CursorError::Io {
+        action: "list",
+        path: storage.path(""),
+        source,
+    }
+}
+
+/// Reads a cursor's file if there is one. Does not open what is no file: that
+/// could wait for ever, or lead elsewhere.
+pub(super) fn find(storage: &dyn Storage, name: &str) -> Result<Option<Saved>, CursorError> {
+    let file_name = name_of(name);
+    let found = storage
+        .list()
+        .map_err(|source| list_failed(storage, source))?;
+    match found.iter().find(|file| file.name == file_name) {
+        None => Ok(None),
+        Some(file) if file.is_regular => read(storage, name),
+        Some(_) => Err(CursorError::Damaged {
+            path: storage.path(&file_name),
+            fault: "it is no file",
+        }),
+    }
+}
+
+/// Reads the file of a cursor that was [listed](list); `None` if it is gone.
 pub(super) fn read(storage: &dyn Storage, name: &str) -> Result<Option<Saved>, CursorError> {
     let file_name = name_of(name);
     // One byte more, to see that it ends there.

@@ -87,7 +87,7 @@ impl Cursors {
         if let Some(saved) = self.get(name) {
             return Ok(saved);
         }
-        let saved = match file::read(self.storage.as_ref(), name)? {
+        let saved = match file::find(self.storage.as_ref(), name)? {
             Some(saved) => saved,
             None => {
                 let saved = Saved {

@@ -1,5 +1,6 @@
 //! Any sequence of calls, against a list.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use log_facade::engine::MemStorage;
@@ -17,6 +18,8 @@ enum Step {
     /// Up to which part of the log, in 256ths.
     DropBefore(u8),
     /// From which part of the log on.
+    Cut(u8),
+    /// From which part of the log on.
     Subscribe(u8, bool),
     /// How much one of them reads.
     Read(u8, u8),
@@ -29,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Sync),
         1 => Just(Step::Rotate),
         1 => any::<u8>().prop_map(Step::DropBefore),
+        1 => any::<u8>().prop_map(Step::Cut),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(at, durable)| Step::Subscribe(at, durable)),
         6 => (any::<u8>(), any::<u8>()).prop_map(|(who, many)| Step::Read(who, many)),
     ]
@@ -38,6 +42,10 @@ fn step() -> impl Strategy<Value = Step> {
 struct Follower {
     subscription: Subscription,
     expected: u64,
+    /// What it has delivered or passed over and was cut, and not told yet.
+    cut: Option<Range<u64>>,
+    /// Whether it stands where it was told to begin.
+    is_fresh: bool,
 }
 
 impl Follower {
@@ -48,13 +56,28 @@ impl Follower {
         }
     }
 
-    fn read(&mut self, log: &Log) {
+    fn cut(&mut self, end: u64) {
+        if self.expected > end && !self.is_fresh {
+            let told = self.cut.take().map_or(self.expected, |cut| cut.end);
+            self.cut = Some(end..told);
+            self.expected = end;
+        }
+    }
+
+    /// `said` is what each record of the log says.
+    fn read(&mut self, log: &Log, said: &[u64]) {
+        let cut = self.cut.take();
         match self.subscription.try_next() {
             Ok(Some(record)) => {
+                assert_eq!(cut, None, "it has to be told first");
                 assert_eq!(record.lsn().0, self.expected);
-                assert_eq!(number_of(&record), self.expected);
+                assert_eq!(number_of(&record), said[self.expected as usize]);
                 assert!(record.lsn().0 < self.end(log));
                 self.expected += 1;
+                self.is_fresh = false;
+            }
+            Err(NextError::Discarded { first, next }) => {
+                assert_eq!(Some(first.0..next.0), cut);
             }
             Ok(None) => assert!(self.expected >= self.end(log), "nothing is held back"),
             Err(NextError::Read(ReadError::Truncated { requested, first })) => {
@@ -62,6 +85,7 @@ impl Follower {
                 assert_eq!(first, log.first_lsn());
                 assert!(first > requested);
                 self.expected = first.0;
+                self.is_fresh = false;
             }
             Err(error) => panic!("{error}"),
         }
@@ -75,20 +99,35 @@ proptest! {
     /// `INV-F3`
     #[test]
     fn a_subscription_is_the_log_read_once(steps in prop::collection::vec(step(), 1..80)) {
-        let log = small().open_on(Arc::new(MemStorage::new())).unwrap();
+        let mut log = small().open_on(Arc::new(MemStorage::new())).unwrap();
         let mut followers = Vec::new();
+        // Each record says another number, also one that takes the place of
+        // another.
+        let mut said = Vec::new();
+        let mut numbers = 0_u64..;
         for step in steps {
             let next = log.next_lsn().0;
             let part = |at: u8| Lsn(next * u64::from(at) / 256);
             match step {
-                Step::Append(count) => for number in next..next + u64::from(count) {
+                Step::Append(count) => for number in numbers.by_ref().take(count.into()) {
                     log.append(&payload(number)).unwrap();
+                    said.push(number);
                 },
                 Step::Batch(count) => {
-                    let payloads: Vec<_> = (next..next + u64::from(count)).map(payload).collect();
+                    let batch: Vec<_> = numbers.by_ref().take(count.into()).collect();
+                    let payloads: Vec<_> = batch.iter().copied().map(payload).collect();
                     let payloads: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
                     // One that is longer than a segment gets one of its own.
                     log.append_batch(&payloads).unwrap();
+                    said.extend(batch);
+                }
+                Step::Cut(at) => {
+                    let end = part(at).max(log.first_lsn());
+                    log.truncate_after(end).unwrap();
+                    said.truncate(end.0 as usize);
+                    for follower in &mut followers {
+                        Follower::cut(follower, end.0);
+                    }
                 }
                 Step::Sync => { log.sync().unwrap(); }
                 Step::Rotate => { log.rotate().unwrap(); }
@@ -98,12 +137,17 @@ proptest! {
                     let options = SubscribeOptions::new().level(level);
                     let start = part(at);
                     let subscription = log.subscribe_with(StartAt::Lsn(start), options).unwrap();
-                    followers.push(Follower { subscription, expected: start.0 });
+                    followers.push(Follower {
+                        subscription,
+                        expected: start.0,
+                        cut: None,
+                        is_fresh: true,
+                    });
                 }
                 Step::Read(who, many) => {
                     let count = followers.len().max(1);
                     if let Some(follower) = followers.get_mut(usize::from(who) % count) {
-                        (0..many).for_each(|_| follower.read(&log));
+                        (0..many).for_each(|_| follower.read(&log, &said));
                     }
                 }
             }

@@ -339,6 +339,8 @@ impl Subscription {
             if is_untouched {
                 self.next = self.next.min(first.max(position));
             } else {
+                // It may come to stand there again, having delivered it.
+                self.asked = None;
                 self.next = self.next.min(first);
                 let told = self.discarded.take().unwrap_or(position..position);
                 let lost = first.min(told.start)..told.end;

@@ -248,6 +248,7 @@ fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
         ("end_before_begin",       vec![record(5), Truncate(0), field(80, 16), record(1)]),
         ("numbers_used_twice",     vec![Void(0), Renumber(-1), Rotate, record(0), Mark(40)]),
         ("two_with_one_id",        vec![record(5), Name { base: 19, id: 2 }, Length(0), Rotate, record(6)]),
+        ("bases_that_go_back",     vec![Name { base: 9, id: 9 }, record(5), Rotate, Renumber(-1), Rotate, Mark(6)]),
         ("end_beyond_file",        vec![record(5), Truncate(0), field(80, u64::MAX - 7), record(1)]),
     ]
 }

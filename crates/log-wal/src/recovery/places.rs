@@ -94,7 +94,7 @@ pub(super) fn places(
     places.reverse();
     call_other_logs_strange(storage, &mut places);
     call_doubles_strange(storage, &mut places);
-    drop_outlived(&mut places);
+    call_outlived_strange(storage, &mut places);
     Ok(places)
 }
 
@@ -112,14 +112,15 @@ pub(super) fn limits(places: &[Place]) -> Vec<Lsn> {
     limits
 }
 
-/// Leaves out what begins behind where a later one begins: a truncation has
-/// discarded it.
-fn drop_outlived(places: &mut Vec<Place>) {
-    let mut limits = limits(places).into_iter();
-    places.retain(|place| {
-        let limit = limits.next().unwrap_or(NO_LIMIT);
-        place.link().is_none_or(|link| link.header.base <= limit)
-    });
+/// Nothing counts of what begins behind where a later one begins: a truncation
+/// has discarded it. A cut must not keep it either.
+fn call_outlived_strange(storage: &dyn Storage, places: &mut [Place]) {
+    let limits = limits(places);
+    for (place, limit) in places.iter_mut().zip(limits) {
+        if place.link().is_some_and(|link| link.header.base > limit) {
+            place.becomes_strange(storage, "a later segment begins in front of it");
+        }
+    }
 }
 
 /// Of segments of several logs the most numerous are the log.

@@ -6,8 +6,8 @@ use crate::common::{Files, append, small};
 use crate::support::{TestStorage, try_open, try_open_read_only};
 use log_wal::format::{FrameKey, Header, HeaderFault, Predecessor};
 use log_wal::{
-    AppendError, CommitError, Lsn, OpenError, ReadError, Salvage, TruncateError, Verify, Wal,
-    WalReader,
+    AppendError, CommitError, Lsn, OpenError, ReadError, RecoveryPolicy, Salvage, TruncateError,
+    Verify, Wal, WalReader,
 };
 
 const CAPACITY: usize = 16 << 10;
@@ -213,10 +213,13 @@ fn a_segment_outlives_those_before_it_that_begin_behind_it() {
         })
     });
     let storage = Arc::new(TestStorage::with_files(segments.into()));
-    let salvage = Salvage::with_storage(storage).unwrap();
+    let salvage = Salvage::with_storage(storage.clone()).unwrap();
     let read: Vec<_> = salvage.iter().filter_map(Result::ok).collect();
     let lsns: Vec<_> = read.iter().map(log_wal::Record::lsn).collect();
     assert_eq!(lsns, [Lsn(1)], "INV-C1");
+    // Or the cut log would be refused again.
+    let wal = Wal::with_storage(storage, small().recovery(RecoveryPolicy::CutToLastGood));
+    assert_eq!(wal.unwrap().next_lsn(), Lsn(1));
 }
 
 /// Each says of the one before that it is as long as a file can be.

@@ -46,13 +46,11 @@ pub(crate) fn start(
     examined: Examined,
 ) -> Result<Shared, OpenError> {
     let directory = storage.path("");
-    for name in &examined.leftovers {
-        let removed = storage.remove(name);
-        removed.map_err(|error| OpenError::io("remove", &storage.path(name), error))?;
+    // As long as there are others this log must be the most numerous.
+    if !examined.strangers.is_empty() {
+        remove_all(storage.as_ref(), &examined.strangers)?;
     }
-    // Names that are seen may not be durable yet, after a crash of a process.
-    let synced = storage.sync_directory();
-    synced.map_err(|error| OpenError::io("sync", &directory, error))?;
+    remove_all(storage.as_ref(), &examined.leftovers)?;
 
     let progress = Progress::new(Lsn::ZERO);
     if let Some(unsure) = &examined.unsure_seal {
@@ -100,6 +98,17 @@ pub(crate) fn start(
         options,
         tail,
     })
+}
+
+/// Removes files, durably. So is every name that is seen afterwards: after a
+/// crash of a process it may not be so yet.
+fn remove_all(storage: &dyn Storage, names: &[String]) -> Result<(), OpenError> {
+    for name in names {
+        let removed = storage.remove(name);
+        removed.map_err(|error| OpenError::io("remove", &storage.path(name), error))?;
+    }
+    let synced = storage.sync_directory();
+    synced.map_err(|error| OpenError::io("sync", &storage.path(""), error))
 }
 
 /// The segment that appends go on in.

@@ -63,6 +63,8 @@ impl Link {
 pub(crate) struct Links {
     /// Ascending, each tied to the one before.
     pub chain: Vec<Link>,
+    /// Discarded segments of other logs.
+    pub strangers: Vec<String>,
     pub leftovers: Vec<String>,
     pub ignored_files: Vec<String>,
 }
@@ -133,10 +135,10 @@ pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
     // From the newest back, because what a truncation discarded need not hang
     // together any more.
     let mut discarded_from = None;
+    let mut discarded = Vec::new();
     for name in names.into_iter().rev() {
         if discarded_from.is_some_and(|from| name.id >= from) {
-            // Nothing in it counts, so it may be damaged.
-            leftovers.push(name.to_string());
+            discarded.push(name);
             continue;
         }
         let link = open_link(storage, name, chain.last().map(|link| &link.header))?;
@@ -147,14 +149,59 @@ pub(crate) fn links(storage: &dyn Storage) -> Result<Links, OpenError> {
         chain.push(link);
     }
     chain.reverse();
+    let (strangers, own) = split_by_log(storage, &chain, discarded)?;
+    leftovers.extend(own.iter().map(SegmentName::to_string));
     for (before, link) in chain.iter().zip(chain.iter().skip(1)) {
         check_tie(storage, before, link)?;
     }
     Ok(Links {
         chain,
+        strangers: strangers.iter().map(SegmentName::to_string).collect(),
         leftovers,
         ignored_files,
     })
+}
+
+/// Of what is discarded: what is of other logs, and the rest.
+///
+/// A segment of another log that was put here by mistake may truncate too, and
+/// must not cost this one its segments: the log of the newest must be the
+/// [most numerous](most_numerous). After a cut it is, and what it discards may
+/// be of others.
+fn split_by_log(
+    storage: &dyn Storage,
+    chain: &[Link],
+    discarded: Vec<SegmentName>,
+) -> Result<(Vec<SegmentName>, Vec<SegmentName>), OpenError> {
+    let Some(newest) = chain.last() else {
+        return Ok((Vec::new(), discarded));
+    };
+    let own = newest.header.log_uuid;
+    let mut uuids: Vec<_> = chain.iter().map(|link| link.header.log_uuid).collect();
+    let is_strange = |name: &SegmentName| {
+        // Nothing in what is discarded counts, so it may be damaged.
+        let uuid = open_link(storage, *name, None).map(|link| link.header.log_uuid);
+        uuids.extend(uuid.iter());
+        uuid.is_ok_and(|uuid| uuid != own)
+    };
+    let (strangers, rest): (Vec<_>, Vec<_>) = discarded.into_iter().partition(is_strange);
+    if strangers.is_empty() || most_numerous(&uuids) == Some((own, true)) {
+        return Ok((strangers, rest));
+    }
+    Err(OpenError::Foreign {
+        path: storage.path(&newest.name.to_string()),
+        reason: "it belongs to another log than the segments that it would discard",
+    })
+}
+
+/// The log that most segments are of, the newest of those that are as
+/// numerous, oldest first; and whether there is no other such log.
+pub(super) fn most_numerous(uuids: &[[u8; 16]]) -> Option<([u8; 16], bool)> {
+    let count = |uuid: &[u8; 16]| uuids.iter().filter(|other| *other == uuid).count();
+    let own = uuids.iter().max_by_key(|uuid| count(uuid)).copied()?;
+    let others = uuids.iter().filter(|uuid| **uuid != own);
+    let is_alone = others.map(count).all(|others| others < count(&own));
+    Some((own, is_alone))
 }
 
 fn directory_error(storage: &dyn Storage, error: io::Error) -> OpenError {

@@ -56,7 +56,9 @@ pub(crate) struct Examined {
     pub active: Option<Active>,
     /// The seal of the one before the newest, if it may not be durable.
     pub unsure_seal: Option<UnsureSeal>,
-    /// Files that a crash left half made.
+    /// Segments of other logs that a cut has discarded.
+    pub strangers: Vec<String>,
+    /// Files that a crash left half made, and segments that were discarded.
     pub leftovers: Vec<String>,
     pub ignored_files: Vec<String>,
 }
@@ -110,6 +112,7 @@ pub(crate) fn examine(storage: &dyn Storage, verify: Verify) -> Result<Examined,
         sealed: Vec::new(),
         active: None,
         unsure_seal: None,
+        strangers: std::mem::take(&mut links.strangers),
         leftovers: std::mem::take(&mut links.leftovers),
         ignored_files: std::mem::take(&mut links.ignored_files),
     };

@@ -8,7 +8,7 @@
 
 use log_core::Lsn;
 
-use super::chain::{Link, open_link};
+use super::chain::{Link, most_numerous, open_link};
 use super::scan::NO_LIMIT;
 use super::table::BROKEN_CHAIN;
 use crate::error::{Damage, OpenError};
@@ -71,13 +71,24 @@ pub(super) fn places(
     storage: &dyn Storage,
     listed: &[SegmentName],
 ) -> Result<Vec<Place>, OpenError> {
+    let opened = listed.iter().map(|name| open_link(storage, *name, None));
+    let opened: Vec<_> = opened.collect();
+    // Of segments of several logs the most numerous are the log. The others
+    // discard nothing of it.
+    let links = opened.iter().flatten();
+    let uuids: Vec<_> = links.map(|link| link.header.log_uuid).collect();
+    let own = most_numerous(&uuids).map(|(own, _)| own);
     let mut places: Vec<Place> = Vec::new();
     let mut discarded_from = None;
-    for name in listed.iter().rev() {
+    for (name, opened) in listed.iter().zip(opened).rev() {
         if discarded_from.is_some_and(|from| name.id >= from) {
             continue;
         }
-        let file = match open_link(storage, *name, None) {
+        let strange = |reason| foreign(storage, *name, reason);
+        let file = match opened {
+            Ok(link) if Some(link.header.log_uuid) != own => {
+                File::Strange(strange("it belongs to another log"))
+            }
             Ok(link) => {
                 if link.header.truncates {
                     // All, if it was cut in front of its first record.
@@ -86,13 +97,12 @@ pub(super) fn places(
                 File::Good(Box::new(link))
             }
             Err(OpenError::Damaged(damage)) => File::Bad(damage),
-            Err(OpenError::Foreign { reason, .. }) => File::Bad(foreign(storage, *name, reason)),
+            Err(OpenError::Foreign { reason, .. }) => File::Bad(strange(reason)),
             Err(error) => return Err(error),
         };
         places.push(Place { name: *name, file });
     }
     places.reverse();
-    call_other_logs_strange(storage, &mut places);
     call_doubles_strange(storage, &mut places);
     call_outlived_strange(storage, &mut places);
     Ok(places)
@@ -119,21 +129,6 @@ fn call_outlived_strange(storage: &dyn Storage, places: &mut [Place]) {
     for (place, limit) in places.iter_mut().zip(limits) {
         if place.link().is_some_and(|link| link.header.base > limit) {
             place.becomes_strange(storage, "a later segment begins in front of it");
-        }
-    }
-}
-
-/// Of segments of several logs the most numerous are the log.
-fn call_other_logs_strange(storage: &dyn Storage, places: &mut [Place]) {
-    let links = places.iter().filter_map(Place::link);
-    let uuids: Vec<_> = links.map(|link| link.header.log_uuid).collect();
-    let count = |uuid: &[u8; 16]| uuids.iter().filter(|other| *other == uuid).count();
-    let Some(own) = uuids.iter().max_by_key(|uuid| count(uuid)).copied() else {
-        return;
-    };
-    for place in places {
-        if place.link().is_some_and(|link| link.header.log_uuid != own) {
-            place.becomes_strange(storage, "it belongs to another log");
         }
     }
 }

@@ -593,3 +593,63 @@ fn whatever_is_damaged_salvage_reads_the_rest_and_a_cut_log_opens() {
     }
     assert!(cuts > 500 && losses > 500, "{cuts} {losses}");
 }
+
+/// A segment of another log, which that was cut in front of and begins with.
+fn put_the_beginning_of_another_log(files: &mut Files) -> String {
+    let header = Header {
+        log_uuid: [9; 16],
+        id: 9,
+        salt: 9,
+        base: Lsn(5),
+        capacity_bytes: 16 << 10,
+        recycled: false,
+        truncates: true,
+        predecessor: None,
+    };
+    let mut bytes = vec![0; 16 << 10];
+    let encoded = header.encode();
+    for place in [0, 4096] {
+        bytes[place..place + encoded.len()].copy_from_slice(&encoded);
+    }
+    let name = header.name().to_string();
+    files.insert(name.clone(), bytes);
+    name
+}
+
+#[test]
+fn fault_50_a_segment_of_another_log_discards_nothing_of_this_one() {
+    let mut files = closed_log();
+    let strange = put_the_beginning_of_another_log(&mut files);
+    let disk = disk_of(&files);
+    let refused = try_open(&disk);
+    assert!(
+        matches!(&refused, Err(OpenError::Foreign { path, .. }) if path.ends_with(&strange)),
+        "{refused:?}"
+    );
+    assert_eq!(disk.files(), files, "nothing was touched");
+    let (numbers, lost) = salvaged(&files);
+    assert_eq!((numbers, lost.len()), ((0..RECORDS).collect(), 1));
+}
+
+#[test]
+fn fault_50_a_cut_takes_a_segment_of_another_log_away_whenever_the_power_goes() {
+    let mut files = closed_log();
+    put_the_beginning_of_another_log(&mut files);
+    for step in 0.. {
+        let disk = disk_of(&files);
+        disk.power_off_at(disk.steps() + step);
+        let opened = try_cut(&disk);
+        let is_over = opened.is_ok() && !disk.is_off();
+        disk.power_off_at(0);
+        drop(opened);
+        some_outcomes(&disk, |found| {
+            let wal = try_cut(found).unwrap();
+            assert_eq!(wal.next_lsn(), Lsn(RECORDS), "INV-W9: step {step}");
+            assert_eq!(wal.iter().filter_map(Result::ok).count() as u64, RECORDS);
+        });
+        if is_over {
+            assert!(step > 5, "{step} steps");
+            break;
+        }
+    }
+}

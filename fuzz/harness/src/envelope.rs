@@ -6,10 +6,10 @@ use log_mmap::{EnvelopeFault, Lsn, NewRecord, Record, Timestamp};
 use log_wal::{Codec, Payload};
 use serde::{Deserialize, Serialize};
 
-use crate::script;
+use crate::script::{self, Script};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Step {
+pub(crate) enum Step {
     /// A record with these fields is written.
     Build(Fields),
     /// Any bytes come instead.
@@ -24,7 +24,7 @@ enum Step {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Fields {
+pub(crate) struct Fields {
     timestamp: Option<u64>,
     schema_version: u32,
     batch_count: u32,
@@ -147,53 +147,37 @@ fn check_fault(codec: Codec, bytes: &[u8], fault: EnvelopeFault) {
 }
 
 #[rustfmt::skip]
-fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
-    use Step::{Build, Bytes, Codec, Cut, Extend, Insert, Put};
-    let some = || Fields { payload: b"payload".to_vec(), batch_count: 1, ..Fields::default() };
-    let all = || Fields {
-        timestamp: Some(123_456_789),
-        schema_version: 300,
-        batch_count: 2,
-        key: Some(b"key".to_vec()),
-        headers: vec![("ab".to_owned(), Vec::new()), (String::new(), b"xyz".to_vec())],
-        payload: b"payload".to_vec(),
-    };
-    vec![
-        ("plain",          vec![Build(some())]),
-        ("everything",     vec![Build(all())]),
-        ("timestamp",      vec![Build(Fields { timestamp: Some(u64::MAX), ..some() }), Cut(8), Cut(7)]),
-        ("schema_version", vec![Build(Fields { schema_version: u32::MAX, ..some() }), Put(4, 0x1F)]),
-        ("no_schema",      vec![Codec(2), Bytes(vec![0])]),
-        ("batch_count",    vec![Build(Fields { batch_count: 0, ..some() }), Put(0, 1)]),
-        ("empty_key",      vec![Build(Fields { key: Some(Vec::new()), ..some() })]),
-        ("long_key",       vec![Build(Fields { key: Some(vec![0xAB; 300]), ..some() }), Cut(301), Extend(vec![1])]),
-        ("key_is_cut",     vec![Build(all()), Cut(14)]),
-        ("header_is_cut",  vec![Build(all()), Cut(19)]),
-        ("headers_none",   vec![Codec(16), Bytes(vec![0])]),
-        ("headers_many",   vec![Codec(16), Bytes(vec![0xFF, 0xFF, 0xFF, 0xFF, 0x0F])]),
-        ("name_no_text",   vec![Codec(16), Bytes(vec![1, 1, 0xFF, 0])]),
-        ("long_number",    vec![Codec(8), Bytes(vec![0x80, 0x00]), Insert(0, vec![0x80])]),
-        ("no_end",         vec![Codec(4), Bytes(vec![0x80; 9])]),
-        ("other_codec",    vec![Build(all()), Codec(15), Codec(1), Codec(0)]),
-        ("unknown_codec",  vec![Build(all()), Codec(32), Codec(127)]),
-        ("nothing",        vec![Codec(31), Bytes(Vec::new())]),
-    ]
-}
-
-/// The steps of an input, for people.
-#[must_use]
-pub fn show(bytes: &[u8]) -> String {
-    script::show::<Step>(bytes)
-}
-
-/// Inputs to begin with.
-#[must_use]
-pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    script::seeds(named_seeds())
-}
-
-/// Steps for the fuzzer's dictionary.
-#[must_use]
-pub fn tokens() -> Vec<Vec<u8>> {
-    script::tokens(named_seeds())
+impl Script for Step {
+    fn named_seeds() -> Vec<(&'static str, Vec<Self>)> {
+        use Step::{Build, Bytes, Codec, Cut, Extend, Insert, Put};
+        let some = || Fields { payload: b"payload".to_vec(), batch_count: 1, ..Fields::default() };
+        let all = || Fields {
+            timestamp: Some(123_456_789),
+            schema_version: 300,
+            batch_count: 2,
+            key: Some(b"key".to_vec()),
+            headers: vec![("ab".to_owned(), Vec::new()), (String::new(), b"xyz".to_vec())],
+            payload: b"payload".to_vec(),
+        };
+        vec![
+            ("plain",          vec![Build(some())]),
+            ("everything",     vec![Build(all())]),
+            ("timestamp",      vec![Build(Fields { timestamp: Some(u64::MAX), ..some() }), Cut(8), Cut(7)]),
+            ("schema_version", vec![Build(Fields { schema_version: u32::MAX, ..some() }), Put(4, 0x1F)]),
+            ("no_schema",      vec![Codec(2), Bytes(vec![0])]),
+            ("batch_count",    vec![Build(Fields { batch_count: 0, ..some() }), Put(0, 1)]),
+            ("empty_key",      vec![Build(Fields { key: Some(Vec::new()), ..some() })]),
+            ("long_key",       vec![Build(Fields { key: Some(vec![0xAB; 300]), ..some() }), Cut(301), Extend(vec![1])]),
+            ("key_is_cut",     vec![Build(all()), Cut(14)]),
+            ("header_is_cut",  vec![Build(all()), Cut(19)]),
+            ("headers_none",   vec![Codec(16), Bytes(vec![0])]),
+            ("headers_many",   vec![Codec(16), Bytes(vec![0xFF, 0xFF, 0xFF, 0xFF, 0x0F])]),
+            ("name_no_text",   vec![Codec(16), Bytes(vec![1, 1, 0xFF, 0])]),
+            ("long_number",    vec![Codec(8), Bytes(vec![0x80, 0x00]), Insert(0, vec![0x80])]),
+            ("no_end",         vec![Codec(4), Bytes(vec![0x80; 9])]),
+            ("other_codec",    vec![Build(all()), Codec(15), Codec(1), Codec(0)]),
+            ("unknown_codec",  vec![Build(all()), Codec(32), Codec(127)]),
+            ("nothing",        vec![Codec(31), Bytes(Vec::new())]),
+        ]
+    }
 }

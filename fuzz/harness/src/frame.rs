@@ -8,10 +8,10 @@ use log_wal::format::{Frame, FrameFault, FrameKey, FrameKind};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{self, Place, Word};
-use crate::script;
+use crate::script::{self, Script};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Step {
+pub(crate) enum Step {
     Salt(u64),
     Position(u64),
     Lsn(u64),
@@ -230,43 +230,27 @@ impl Bench {
 }
 
 #[rustfmt::skip]
-fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
-    let record = |payload: &[u8]| Step::Record {
-        payload: payload.to_vec(),
-        batch: 3,
-    };
-    let checksummed = |state, kind, payload_bytes| Step::Checksummed {
-        payload_bytes,
-        state,
-        batch: 3,
-        kind,
-        payload: vec![7; 8],
-    };
-    vec![
-        ("records", vec![record(b""), record(b"a record"), Step::Flip(77), Step::Lsn(1), record(b"another, of the next number")]),
-        ("batch", (0..4).map(|batch| Step::Record { payload: vec![batch; 3], batch }).collect()),
-        ("marks_and_seals", vec![Step::Lsn(9), Step::Mark(7), Step::Flip(1), Step::Search(9), Step::Seal(9), Step::Search(1 << 33)]),
-        ("void", vec![Step::Void(0), Step::Void(21), Step::Search(0)]),
-        ("other_places", vec![record(b"x"), Step::Salt(5), record(b"x"), Step::Position(16), record(b"x"), Step::Lsn(u64::MAX), record(b"x"), Step::Search(u64::from(u32::MAX))]),
-        ("strange_words", vec![checksummed(1, 0, 8), checksummed(0, 0, 8), checksummed(2, 0x81, 7), checksummed(2, 0x83, 8), checksummed(3, 0x82, 8), checksummed(2, 0, 0x0FFF_FFFF)]),
-        ("bytes", vec![Step::Bytes(vec![]), Step::Bytes(vec![0; 24]), Step::Bytes(vec![0xFF; 24])]),
-    ]
-}
-
-/// The steps of an input, for people.
-#[must_use]
-pub fn show(bytes: &[u8]) -> String {
-    script::show::<Step>(bytes)
-}
-
-/// Inputs to begin with.
-#[must_use]
-pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    script::seeds(named_seeds())
-}
-
-/// Steps for the fuzzer's dictionary.
-#[must_use]
-pub fn tokens() -> Vec<Vec<u8>> {
-    script::tokens(named_seeds())
+impl Script for Step {
+    fn named_seeds() -> Vec<(&'static str, Vec<Self>)> {
+        let record = |payload: &[u8]| Step::Record {
+            payload: payload.to_vec(),
+            batch: 3,
+        };
+        let checksummed = |state, kind, payload_bytes| Step::Checksummed {
+            payload_bytes,
+            state,
+            batch: 3,
+            kind,
+            payload: vec![7; 8],
+        };
+        vec![
+            ("records", vec![record(b""), record(b"a record"), Step::Flip(77), Step::Lsn(1), record(b"another, of the next number")]),
+            ("batch", (0..4).map(|batch| Step::Record { payload: vec![batch; 3], batch }).collect()),
+            ("marks_and_seals", vec![Step::Lsn(9), Step::Mark(7), Step::Flip(1), Step::Search(9), Step::Seal(9), Step::Search(1 << 33)]),
+            ("void", vec![Step::Void(0), Step::Void(21), Step::Search(0)]),
+            ("other_places", vec![record(b"x"), Step::Salt(5), record(b"x"), Step::Position(16), record(b"x"), Step::Lsn(u64::MAX), record(b"x"), Step::Search(u64::from(u32::MAX))]),
+            ("strange_words", vec![checksummed(1, 0, 8), checksummed(0, 0, 8), checksummed(2, 0x81, 7), checksummed(2, 0x83, 8), checksummed(3, 0x82, 8), checksummed(2, 0, 0x0FFF_FFFF)]),
+            ("bytes", vec![Step::Bytes(vec![]), Step::Bytes(vec![0; 24]), Step::Bytes(vec![0xFF; 24])]),
+        ]
+    }
 }

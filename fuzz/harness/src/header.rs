@@ -6,10 +6,10 @@ use log_wal::format::{HEADER_BYTES, Header, HeaderFault, Predecessor};
 use serde::{Deserialize, Serialize};
 
 use crate::layout;
-use crate::script;
+use crate::script::{self, Script};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Step {
+pub(crate) enum Step {
     /// A header that makes sense; the next steps work on its bytes.
     Header {
         before: Option<(u64, u64)>,
@@ -117,43 +117,27 @@ fn check_stable(bytes: &[u8]) {
 }
 
 #[rustfmt::skip]
-fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
-    let header = |before, flags| Step::Header {
-        before,
-        id_ahead: 1,
-        salt: 0x0123_4567_89AB_CDEF,
-        base: 1207,
-        capacity_bytes: 16 << 20,
-        flags,
-    };
-    let put = |at, value| Step::Put { at, value };
-    vec![
-        ("first_segment", vec![header(None, 0), Step::Flip(300), Step::Cut(91)]),
-        ("later_segments", (0..4).map(|flags| header(Some((6, 9000)), flags)).collect()),
-        ("newer_version", vec![header(None, 0), put(8, 2), Step::Flip(64)]),
-        ("no_version", vec![header(None, 0), put(8, 0)]),
-        ("unknown_flag", vec![header(None, 0), put(8, 1 | 4 << 32)]),
-        ("contradicting_base", vec![header(Some((6, 9000)), 0), put(48, 1208)]),
-        ("its_own_predecessor", vec![header(Some((6, 9000)), 0), put(64, 7)]),
-        ("extremes", [32, 40, 48, 56, 64, 72, 80].into_iter().flat_map(|at| [header(None, 0), put(at, u64::MAX)]).collect()),
-        ("bytes", vec![Step::Bytes(vec![]), Step::Bytes(vec![0; HEADER_BYTES]), Step::Bytes(b"STRATALG".to_vec())]),
-    ]
-}
-
-/// The steps of an input, for people.
-#[must_use]
-pub fn show(bytes: &[u8]) -> String {
-    script::show::<Step>(bytes)
-}
-
-/// Inputs to begin with.
-#[must_use]
-pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    script::seeds(named_seeds())
-}
-
-/// Steps for the fuzzer's dictionary.
-#[must_use]
-pub fn tokens() -> Vec<Vec<u8>> {
-    script::tokens(named_seeds())
+impl Script for Step {
+    fn named_seeds() -> Vec<(&'static str, Vec<Self>)> {
+        let header = |before, flags| Step::Header {
+            before,
+            id_ahead: 1,
+            salt: 0x0123_4567_89AB_CDEF,
+            base: 1207,
+            capacity_bytes: 16 << 20,
+            flags,
+        };
+        let put = |at, value| Step::Put { at, value };
+        vec![
+            ("first_segment", vec![header(None, 0), Step::Flip(300), Step::Cut(91)]),
+            ("later_segments", (0..4).map(|flags| header(Some((6, 9000)), flags)).collect()),
+            ("newer_version", vec![header(None, 0), put(8, 2), Step::Flip(64)]),
+            ("no_version", vec![header(None, 0), put(8, 0)]),
+            ("unknown_flag", vec![header(None, 0), put(8, 1 | 4 << 32)]),
+            ("contradicting_base", vec![header(Some((6, 9000)), 0), put(48, 1208)]),
+            ("its_own_predecessor", vec![header(Some((6, 9000)), 0), put(64, 7)]),
+            ("extremes", [32, 40, 48, 56, 64, 72, 80].into_iter().flat_map(|at| [header(None, 0), put(at, u64::MAX)]).collect()),
+            ("bytes", vec![Step::Bytes(vec![]), Step::Bytes(vec![0; HEADER_BYTES]), Step::Bytes(b"STRATALG".to_vec())]),
+        ]
+    }
 }

@@ -12,7 +12,7 @@ use log_mmap::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::script;
+use crate::script::{self, Script};
 
 const RECORDS: u64 = 24;
 
@@ -24,7 +24,7 @@ pub(crate) const FIRST_ENTRY: usize = 64;
 pub(crate) const INDEX_BYTES_MAX: usize = 4096;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Step {
+pub(crate) enum Step {
     /// Four bytes become others.
     Put {
         at: u16,
@@ -259,50 +259,34 @@ fn check_complete<'a>(
 }
 
 #[rustfmt::skip]
-fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
-    use Step::{BadChecksum, Bytes, Cut, Extend, Missing, Move, Put, Remove, Repeat, Write};
-    let put = |at, value| Put { at, value };
-    vec![
-        ("sound",          vec![Write]),
-        ("missing",        vec![Missing, Write]),
-        ("moved_entry",    vec![Move { entry: 3, ahead: 0, units: 1 }, Write]),
-        ("moved_record",   vec![Move { entry: 3, ahead: 1, units: 0 }]),
-        ("to_a_payload",   vec![Move { entry: 5, ahead: 0, units: 2 }, Move { entry: 6, ahead: -1, units: 0 }]),
-        ("sparser",        vec![Remove(3), Remove(3), Remove(7)]),
-        ("no_first_entry", vec![Remove(0)]),
-        ("repeated",       vec![Repeat(2), Write]),
-        ("cut",            vec![Cut(90), Write]),
-        ("cut_header",     vec![Cut(63), Write]),
-        ("empty",          vec![Cut(0), Write]),
-        ("too_long",       vec![Extend(vec![0xFF; 40]), Write]),
-        ("bad_checksum",   vec![put(70, 9), BadChecksum, Write]),
-        ("magic",          vec![put(0, 9)]),
-        ("version",        vec![put(8, 2)]),
-        ("interval",       vec![put(12, 4096)]),
-        ("other_log",      vec![put(16, 9)]),
-        ("other_segment",  vec![put(32, 9)]),
-        ("stale",          vec![put(40, 9), Write]),
-        ("base",           vec![put(48, 1)]),
-        ("count",          vec![put(56, u32::MAX)]),
-        ("far_away",       vec![put(64, u32::MAX), put(68, u32::MAX)]),
-        ("text",           vec![Bytes(b"not an index".to_vec()), BadChecksum, Write]),
-    ]
-}
-
-/// The steps of an input, for people.
-#[must_use]
-pub fn show(bytes: &[u8]) -> String {
-    script::show::<Step>(bytes)
-}
-
-/// Inputs to begin with.
-#[must_use]
-pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    script::seeds(named_seeds())
-}
-
-/// Steps for the fuzzer's dictionary.
-#[must_use]
-pub fn tokens() -> Vec<Vec<u8>> {
-    script::tokens(named_seeds())
+impl Script for Step {
+    fn named_seeds() -> Vec<(&'static str, Vec<Self>)> {
+        use Step::{BadChecksum, Bytes, Cut, Extend, Missing, Move, Put, Remove, Repeat, Write};
+        let put = |at, value| Put { at, value };
+        vec![
+            ("sound",          vec![Write]),
+            ("missing",        vec![Missing, Write]),
+            ("moved_entry",    vec![Move { entry: 3, ahead: 0, units: 1 }, Write]),
+            ("moved_record",   vec![Move { entry: 3, ahead: 1, units: 0 }]),
+            ("to_a_payload",   vec![Move { entry: 5, ahead: 0, units: 2 }, Move { entry: 6, ahead: -1, units: 0 }]),
+            ("sparser",        vec![Remove(3), Remove(3), Remove(7)]),
+            ("no_first_entry", vec![Remove(0)]),
+            ("repeated",       vec![Repeat(2), Write]),
+            ("cut",            vec![Cut(90), Write]),
+            ("cut_header",     vec![Cut(63), Write]),
+            ("empty",          vec![Cut(0), Write]),
+            ("too_long",       vec![Extend(vec![0xFF; 40]), Write]),
+            ("bad_checksum",   vec![put(70, 9), BadChecksum, Write]),
+            ("magic",          vec![put(0, 9)]),
+            ("version",        vec![put(8, 2)]),
+            ("interval",       vec![put(12, 4096)]),
+            ("other_log",      vec![put(16, 9)]),
+            ("other_segment",  vec![put(32, 9)]),
+            ("stale",          vec![put(40, 9), Write]),
+            ("base",           vec![put(48, 1)]),
+            ("count",          vec![put(56, u32::MAX)]),
+            ("far_away",       vec![put(64, u32::MAX), put(68, u32::MAX)]),
+            ("text",           vec![Bytes(b"not an index".to_vec()), BadChecksum, Write]),
+        ]
+    }
 }

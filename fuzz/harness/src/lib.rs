@@ -29,6 +29,8 @@ mod model;
 mod policies;
 mod script;
 
+use script::Script;
+
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -45,18 +47,27 @@ pub struct Target {
 }
 
 /// All of them.
-#[rustfmt::skip]
 pub const TARGETS: [Target; 7] = [
-    Target { name: "frame",       run: frame::run,       show: frame::show,       seeds: frame::seeds,       tokens: frame::tokens        },
-    Target { name: "header",      run: header::run,      show: header::show,      seeds: header::seeds,      tokens: header::tokens       },
-    Target { name: "recovery",    run: recovery::run,    show: recovery::show,    seeds: recovery::seeds,    tokens: recovery::tokens     },
-    Target { name: "operations",  run: operations::run,  show: operations::show,  seeds: operations::seeds,  tokens: operations::tokens   },
-    Target { name: "index",       run: index::run,       show: index::show,       seeds: index::seeds,       tokens: index::tokens        },
-    Target { name: "time_index",  run: time_index::run,  show: time_index::show,  seeds: time_index::seeds,  tokens: time_index::tokens   },
-    Target { name: "envelope",    run: envelope::run,    show: envelope::show,    seeds: envelope::seeds,    tokens: envelope::tokens     },
+    Target::of::<frame::Step>("frame", frame::run),
+    Target::of::<header::Step>("header", header::run),
+    Target::of::<image::Step>("recovery", recovery::run),
+    Target::of::<operations::Step>("operations", operations::run),
+    Target::of::<index::Step>("index", index::run),
+    Target::of::<time_index::Step>("time_index", time_index::run),
+    Target::of::<envelope::Step>("envelope", envelope::run),
 ];
 
 impl Target {
+    const fn of<Step: Script>(name: &'static str, run: fn(&[u8])) -> Self {
+        Self {
+            name,
+            run,
+            show: script::show::<Step>,
+            seeds: script::seeds::<Step>,
+            tokens: script::tokens::<Step>,
+        }
+    }
+
     /// The tokens as libFuzzer's dictionary.
     #[must_use]
     pub fn dictionary(&self) -> String {

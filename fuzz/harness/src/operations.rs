@@ -18,7 +18,7 @@ use log_wal::{
 use serde::{Deserialize, Serialize};
 
 use crate::model::Model;
-use crate::script;
+use crate::script::{self, Script};
 
 /// Appends beyond this do nothing, to keep runs short.
 const LOG_BYTES_MAX: usize = 128 << 10;
@@ -28,7 +28,7 @@ const LOG_BYTES_MAX: usize = 128 << 10;
 const FLIPS_MAX: u8 = 3;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Step {
+pub(crate) enum Step {
     Append(u16),
     InPlace(u16),
     Durable(u16),
@@ -576,48 +576,32 @@ impl World {
 }
 
 #[rustfmt::skip]
-fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
-    use Step::{AnyOrder, Append, Batch, Checkpoint, Close, Commit, Die, Durable, Fail, Flip, Flush, Follow, Garbage, InPlace, LookOn, PowerLoss, PowerLossTwice, PowerOff, Read, Repair, Room, Rotate, Sync, Truncate, VerifyAll};
-    let fail = |operation, failure, passing| Fail { operation, failure, passing, for_ever: false };
-    vec![
-        ("append_and_read",     vec![Append(5), Follow, InPlace(100), Batch(vec![1, 2, 3]), Batch(vec![]), Flush, LookOn, Follow, Read(3), Close, Append(0), Close]),
-        ("rotations",           vec![Append(9_000), Follow, Append(9_000), Append(9_000), LookOn, Follow, Append(19_000), Rotate, Rotate, Append(1), Follow, Close, Read(9)]),
-        ("commits",             vec![Append(5), Append(6), Commit { back: 1, is_durable: true }, Durable(7), Append(8), Commit { back: 0, is_durable: false }, Die, Append(1), Sync, PowerLoss(vec![])]),
-        ("checkpoints",         vec![Append(5), Rotate, Follow, Append(6), Rotate, Append(7), Checkpoint(1), Follow, LookOn, Die, Checkpoint(0), Close]),
-        ("truncations",         vec![Append(5), Append(6), Rotate, Batch(vec![1, 2, 3]), Truncate(2), Append(9), Close, Truncate(3), Append(1), Die, Truncate(9), Append(2), PowerLoss(vec![0])]),
-        ("power_losses",        vec![Append(700), Durable(5), Append(900), Flush, PowerLoss(vec![0, 1]), Append(30), Flush, PowerLoss(vec![0]), Durable(4), Append(600), Flush, PowerLoss(vec![1, 0, 2])]),
-        ("power_lost_twice",    vec![Durable(5), Append(900), Flush, PowerLossTwice { steps: 3, survival: vec![1, 0] }, Append(9), Sync, PowerLossTwice { steps: 7, survival: vec![0] }]),
-        ("power_off_rotating",  vec![Append(700), Sync, PowerOff(4), Append(800), Rotate, PowerLoss(vec![1]), Append(6), PowerOff(1), Sync, Close]),
-        ("power_off_truncating", vec![Append(700), Append(5), Sync, PowerOff(3), Truncate(1), PowerLoss(vec![0, 0, 1])]),
-        ("power_lost_truncated", vec![Append(700), Append(5), Truncate(1), PowerLoss(vec![0]), Read(9)]),
-        ("any_order_garbage",   vec![AnyOrder, Garbage, Append(700), Sync, Append(800), Rotate, Append(900), Flush, PowerLoss(vec![1, 0, 2, 1])]),
-        ("sync_fails",          vec![Append(700), Sync, fail(0, 3, 0), Append(5), Sync, Append(6), Sync, LookOn, Die, Sync, PowerLoss(vec![0])]),
-        ("write_fails",         vec![Append(700), fail(1, 1, 0), Flush, Repair, Flush, Close, Append(1), fail(1, 2, 1), Rotate, Die]),
-        ("naming_fails",        vec![Append(7), fail(3, 0, 0), Rotate, Die, Append(8), fail(2, 0, 0), Rotate, PowerLoss(vec![1])]),
-        ("removing_fails",      vec![Append(7), Rotate, Append(8), fail(4, 0, 0), Checkpoint(0), Follow, Die, Append(8), fail(5, 4, 0), Truncate(1), Repair, Truncate(1)]),
-        ("removed_unsaid",      vec![Append(7), Rotate, Append(8), fail(4, 2, 0), Checkpoint(0), Repair, Truncate(9), Read(9), Checkpoint(0), Read(9), Die]),
-        ("disk_full",           vec![Append(7), Room(1), Rotate, Append(8), Durable(9), Append(16_000), Append(16_000), Read(9), Repair, Sync, Close]),
-        ("reads_fail",          vec![Append(7), Rotate, Append(8), Fail { operation: 7, failure: 0, passing: 0, for_ever: true }, Read(9), Follow, Truncate(1), Repair, Read(9)]),
-        ("rot_at_the_end",      vec![Append(7), Durable(300), Append(9), Flip { file: 1, at: 8300, bit: 2 }, Read(9), LookOn, Die, Append(1), Close]),
-        ("rot_in_the_middle",   vec![Append(300), Sync, Append(300), Rotate, Append(9), Sync, Append(1), Flip { file: 0, at: 8250, bit: 2 }, LookOn, Close, Read(9)]),
-        ("rot_is_looked_for",   vec![Append(300), Rotate, Append(9), VerifyAll, Flip { file: 0, at: 8250, bit: 2 }, Close]),
-    ]
-}
-
-/// The steps of an input, for people.
-#[must_use]
-pub fn show(bytes: &[u8]) -> String {
-    script::show::<Step>(bytes)
-}
-
-/// Inputs to begin with.
-#[must_use]
-pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    script::seeds(named_seeds())
-}
-
-/// Steps for the fuzzer's dictionary.
-#[must_use]
-pub fn tokens() -> Vec<Vec<u8>> {
-    script::tokens(named_seeds())
+impl Script for Step {
+    fn named_seeds() -> Vec<(&'static str, Vec<Self>)> {
+        use Step::{AnyOrder, Append, Batch, Checkpoint, Close, Commit, Die, Durable, Fail, Flip, Flush, Follow, Garbage, InPlace, LookOn, PowerLoss, PowerLossTwice, PowerOff, Read, Repair, Room, Rotate, Sync, Truncate, VerifyAll};
+        let fail = |operation, failure, passing| Fail { operation, failure, passing, for_ever: false };
+        vec![
+            ("append_and_read",     vec![Append(5), Follow, InPlace(100), Batch(vec![1, 2, 3]), Batch(vec![]), Flush, LookOn, Follow, Read(3), Close, Append(0), Close]),
+            ("rotations",           vec![Append(9_000), Follow, Append(9_000), Append(9_000), LookOn, Follow, Append(19_000), Rotate, Rotate, Append(1), Follow, Close, Read(9)]),
+            ("commits",             vec![Append(5), Append(6), Commit { back: 1, is_durable: true }, Durable(7), Append(8), Commit { back: 0, is_durable: false }, Die, Append(1), Sync, PowerLoss(vec![])]),
+            ("checkpoints",         vec![Append(5), Rotate, Follow, Append(6), Rotate, Append(7), Checkpoint(1), Follow, LookOn, Die, Checkpoint(0), Close]),
+            ("truncations",         vec![Append(5), Append(6), Rotate, Batch(vec![1, 2, 3]), Truncate(2), Append(9), Close, Truncate(3), Append(1), Die, Truncate(9), Append(2), PowerLoss(vec![0])]),
+            ("power_losses",        vec![Append(700), Durable(5), Append(900), Flush, PowerLoss(vec![0, 1]), Append(30), Flush, PowerLoss(vec![0]), Durable(4), Append(600), Flush, PowerLoss(vec![1, 0, 2])]),
+            ("power_lost_twice",    vec![Durable(5), Append(900), Flush, PowerLossTwice { steps: 3, survival: vec![1, 0] }, Append(9), Sync, PowerLossTwice { steps: 7, survival: vec![0] }]),
+            ("power_off_rotating",  vec![Append(700), Sync, PowerOff(4), Append(800), Rotate, PowerLoss(vec![1]), Append(6), PowerOff(1), Sync, Close]),
+            ("power_off_truncating", vec![Append(700), Append(5), Sync, PowerOff(3), Truncate(1), PowerLoss(vec![0, 0, 1])]),
+            ("power_lost_truncated", vec![Append(700), Append(5), Truncate(1), PowerLoss(vec![0]), Read(9)]),
+            ("any_order_garbage",   vec![AnyOrder, Garbage, Append(700), Sync, Append(800), Rotate, Append(900), Flush, PowerLoss(vec![1, 0, 2, 1])]),
+            ("sync_fails",          vec![Append(700), Sync, fail(0, 3, 0), Append(5), Sync, Append(6), Sync, LookOn, Die, Sync, PowerLoss(vec![0])]),
+            ("write_fails",         vec![Append(700), fail(1, 1, 0), Flush, Repair, Flush, Close, Append(1), fail(1, 2, 1), Rotate, Die]),
+            ("naming_fails",        vec![Append(7), fail(3, 0, 0), Rotate, Die, Append(8), fail(2, 0, 0), Rotate, PowerLoss(vec![1])]),
+            ("removing_fails",      vec![Append(7), Rotate, Append(8), fail(4, 0, 0), Checkpoint(0), Follow, Die, Append(8), fail(5, 4, 0), Truncate(1), Repair, Truncate(1)]),
+            ("removed_unsaid",      vec![Append(7), Rotate, Append(8), fail(4, 2, 0), Checkpoint(0), Repair, Truncate(9), Read(9), Checkpoint(0), Read(9), Die]),
+            ("disk_full",           vec![Append(7), Room(1), Rotate, Append(8), Durable(9), Append(16_000), Append(16_000), Read(9), Repair, Sync, Close]),
+            ("reads_fail",          vec![Append(7), Rotate, Append(8), Fail { operation: 7, failure: 0, passing: 0, for_ever: true }, Read(9), Follow, Truncate(1), Repair, Read(9)]),
+            ("rot_at_the_end",      vec![Append(7), Durable(300), Append(9), Flip { file: 1, at: 8300, bit: 2 }, Read(9), LookOn, Die, Append(1), Close]),
+            ("rot_in_the_middle",   vec![Append(300), Sync, Append(300), Rotate, Append(9), Sync, Append(1), Flip { file: 0, at: 8250, bit: 2 }, LookOn, Close, Read(9)]),
+            ("rot_is_looked_for",   vec![Append(300), Rotate, Append(9), VerifyAll, Flip { file: 0, at: 8250, bit: 2 }, Close]),
+        ]
+    }
 }

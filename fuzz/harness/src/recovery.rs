@@ -17,7 +17,7 @@ use log_wal::{
 use crate::image::{self, Step};
 use crate::memory::peak_bytes;
 use crate::policies;
-use crate::script;
+use crate::script::{self, Script};
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -195,78 +195,62 @@ fn reopened(files: &Files) -> Wal {
 }
 
 #[rustfmt::skip]
-fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
-    use Step::{Bytes, Field, Flip, HeaderByte, Hole, Length, Mark, Name, Next, OtherLog, Payload, Record, Renumber, Rotate, Seal, Stale, Stranger, Truncate, Void, Word};
-    let record = |payload_bytes| Record { payload_bytes, batch: 3 };
-    let batch = |batch| Record { payload_bytes: 40, batch };
-    let field = |at, value| Field { at, value, copies: 0 };
-    vec![
-        ("nothing",                vec![]),
-        ("only_strangers",         vec![Stranger(1), Stranger(4)]),
-        ("only_leftovers",         vec![Stranger(0), Stranger(2), Stranger(3)]),
-        ("one_segment",            vec![record(5), Mark(0), Payload(b"text".to_vec()), Void(30), Stranger(1)]),
-        ("three_segments",         vec![record(5), record(600), Rotate, record(9), Mark(-1), record(9), Rotate, record(77)]),
-        ("batches",                vec![batch(1), batch(0), batch(2), batch(1), batch(2), Rotate, batch(3), batch(1), batch(0)]),
-        ("batch_in_batch",         vec![batch(1), batch(1), batch(2), Next, batch(2), batch(3)]),
-        ("not_yet_sealed",         vec![record(5), Next]),
-        ("torn_tail",              vec![record(5), Mark(0), record(9), Hole(3), Bytes(vec![7; 9])]),
-        ("torn_tail_of_marks",     vec![record(5), Mark(0), Hole(4), Mark(-1), record(1)]),
-        ("lost_behind_a_mark",     vec![record(5), Renumber(4), Mark(0)]),
-        ("damaged_before_a_mark",  vec![record(5), record(6), record(7), Mark(0), record(1), Flip { at: 8192 + 50, bit: 3 }]),
-        ("sealed_and_no_next",     vec![record(5), Seal(0)]),
-        ("header_and_copy_gone",   vec![record(5), HeaderByte { copy: 0, at: 40, flip: 1 }, HeaderByte { copy: 1, at: 9, flip: 128 }]),
-        ("header_gone",            vec![record(5), HeaderByte { copy: 0, at: 40, flip: 1 }, Rotate, record(1), HeaderByte { copy: 0, at: 2, flip: 9 }]),
-        ("seal_gone",              vec![record(5), Next, record(6)]),
-        ("older_is_shorter",       vec![record(5), Hole(3), Renumber(1), Next]),
-        ("older_is_damaged",       vec![record(5), record(6), Flip { at: 8192 + 20, bit: 0 }, Rotate, record(6)]),
-        ("wrong_seal",             vec![record(5), Seal(1), Next, record(1)]),
-        ("missing_segment",        vec![record(5), Rotate, Name { base: 9, id: 9 }, field(32, 9), Rotate, record(1)]),
-        ("predecessor_missing",    vec![record(5), Rotate, field(64, 7), field(32, 9), record(1)]),
-        ("truncated",              vec![record(5), record(6), record(7), Truncate(2), record(9), Mark(0), Truncate(1)]),
-        ("truncated_twice",        vec![record(5), Rotate, record(6), Truncate(1), Truncate(0), record(9)]),
-        ("other_log",              vec![record(5), Seal(0), OtherLog, record(6)]),
-        ("other_name",             vec![record(5), Name { base: 0, id: 2 }]),
-        ("other_magic",            vec![record(5), field(0, 7)]),
-        ("newer_version",          vec![record(5), field(8, 2)]),
-        ("recycled",               vec![field(8, 1 | 1 << 32), record(5), Stale(9), Stale(100)]),
-        ("recycled_and_torn",      vec![field(8, 1 | 1 << 32), record(5), Hole(2), record(9), Mark(-1)]),
-        ("copies_disagree",        vec![record(5), Field { at: 40, value: 3, copies: 1 }, record(6)]),
-        ("short_file",             vec![record(5), record(700), Length(8500)]),
-        ("only_a_header",          vec![Length(4096)]),
-        ("cut_header",             vec![Length(50)]),
-        ("long_file",              vec![record(5), Length(40_000), Flip { at: 30_000, bit: 1 }]),
-        ("claims_much_room",       vec![field(56, 1 << 60), record(5), Hole(1), record(5)]),
-        ("claims_no_room",         vec![field(56, 0), record(5)]),
-        ("claims_long_record",     vec![Word { bits: 0x0FFF_FFFF | 0b1110 << 28, payload: vec![1; 8] }, record(5)]),
-        ("last_numbers",           vec![field(72, u64::MAX - 1024), field(48, u64::MAX - 1024), record(5), record(6), record(7)]),
-        ("last_id",                vec![field(32, u64::MAX), record(5)]),
-        ("last_id_and_torn",       vec![field(32, u64::MAX - 1), record(5), Hole(1), record(6)]),
-        ("last_numbers_and_torn",  vec![field(72, u64::MAX - 1024), field(48, u64::MAX - 1024), record(5), Hole(1), record(6)]),
-        ("last_id_but_one",        vec![field(32, u64::MAX - 1), record(5)]),
-        ("end_of_too_many",        vec![record(5), record(6), Renumber(-1), Truncate(0)]),
-        ("end_of_too_few",         vec![record(5), record(6), Renumber(1), Truncate(0)]),
-        ("end_before_begin",       vec![record(5), Truncate(0), field(80, 16), record(1)]),
-        ("numbers_used_twice",     vec![Void(0), Renumber(-1), Rotate, record(0), Mark(40)]),
-        ("two_with_one_id",        vec![record(5), Name { base: 19, id: 2 }, Length(0), Rotate, record(6)]),
-        ("bases_that_go_back",     vec![Name { base: 9, id: 9 }, record(5), Rotate, Renumber(-1), Rotate, Mark(6)]),
-        ("end_beyond_file",        vec![record(5), Truncate(0), field(80, u64::MAX - 7), record(1)]),
-    ]
-}
-
-/// The steps of an input, for people.
-#[must_use]
-pub fn show(bytes: &[u8]) -> String {
-    script::show::<Step>(bytes)
-}
-
-/// Inputs to begin with.
-#[must_use]
-pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    script::seeds(named_seeds())
-}
-
-/// Steps for the fuzzer's dictionary.
-#[must_use]
-pub fn tokens() -> Vec<Vec<u8>> {
-    script::tokens(named_seeds())
+impl Script for Step {
+    fn named_seeds() -> Vec<(&'static str, Vec<Self>)> {
+        use Step::{Bytes, Field, Flip, HeaderByte, Hole, Length, Mark, Name, Next, OtherLog, Payload, Record, Renumber, Rotate, Seal, Stale, Stranger, Truncate, Void, Word};
+        let record = |payload_bytes| Record { payload_bytes, batch: 3 };
+        let batch = |batch| Record { payload_bytes: 40, batch };
+        let field = |at, value| Field { at, value, copies: 0 };
+        vec![
+            ("nothing",                vec![]),
+            ("only_strangers",         vec![Stranger(1), Stranger(4)]),
+            ("only_leftovers",         vec![Stranger(0), Stranger(2), Stranger(3)]),
+            ("one_segment",            vec![record(5), Mark(0), Payload(b"text".to_vec()), Void(30), Stranger(1)]),
+            ("three_segments",         vec![record(5), record(600), Rotate, record(9), Mark(-1), record(9), Rotate, record(77)]),
+            ("batches",                vec![batch(1), batch(0), batch(2), batch(1), batch(2), Rotate, batch(3), batch(1), batch(0)]),
+            ("batch_in_batch",         vec![batch(1), batch(1), batch(2), Next, batch(2), batch(3)]),
+            ("not_yet_sealed",         vec![record(5), Next]),
+            ("torn_tail",              vec![record(5), Mark(0), record(9), Hole(3), Bytes(vec![7; 9])]),
+            ("torn_tail_of_marks",     vec![record(5), Mark(0), Hole(4), Mark(-1), record(1)]),
+            ("lost_behind_a_mark",     vec![record(5), Renumber(4), Mark(0)]),
+            ("damaged_before_a_mark",  vec![record(5), record(6), record(7), Mark(0), record(1), Flip { at: 8192 + 50, bit: 3 }]),
+            ("sealed_and_no_next",     vec![record(5), Seal(0)]),
+            ("header_and_copy_gone",   vec![record(5), HeaderByte { copy: 0, at: 40, flip: 1 }, HeaderByte { copy: 1, at: 9, flip: 128 }]),
+            ("header_gone",            vec![record(5), HeaderByte { copy: 0, at: 40, flip: 1 }, Rotate, record(1), HeaderByte { copy: 0, at: 2, flip: 9 }]),
+            ("seal_gone",              vec![record(5), Next, record(6)]),
+            ("older_is_shorter",       vec![record(5), Hole(3), Renumber(1), Next]),
+            ("older_is_damaged",       vec![record(5), record(6), Flip { at: 8192 + 20, bit: 0 }, Rotate, record(6)]),
+            ("wrong_seal",             vec![record(5), Seal(1), Next, record(1)]),
+            ("missing_segment",        vec![record(5), Rotate, Name { base: 9, id: 9 }, field(32, 9), Rotate, record(1)]),
+            ("predecessor_missing",    vec![record(5), Rotate, field(64, 7), field(32, 9), record(1)]),
+            ("truncated",              vec![record(5), record(6), record(7), Truncate(2), record(9), Mark(0), Truncate(1)]),
+            ("truncated_twice",        vec![record(5), Rotate, record(6), Truncate(1), Truncate(0), record(9)]),
+            ("other_log",              vec![record(5), Seal(0), OtherLog, record(6)]),
+            ("other_name",             vec![record(5), Name { base: 0, id: 2 }]),
+            ("other_magic",            vec![record(5), field(0, 7)]),
+            ("newer_version",          vec![record(5), field(8, 2)]),
+            ("recycled",               vec![field(8, 1 | 1 << 32), record(5), Stale(9), Stale(100)]),
+            ("recycled_and_torn",      vec![field(8, 1 | 1 << 32), record(5), Hole(2), record(9), Mark(-1)]),
+            ("copies_disagree",        vec![record(5), Field { at: 40, value: 3, copies: 1 }, record(6)]),
+            ("short_file",             vec![record(5), record(700), Length(8500)]),
+            ("only_a_header",          vec![Length(4096)]),
+            ("cut_header",             vec![Length(50)]),
+            ("long_file",              vec![record(5), Length(40_000), Flip { at: 30_000, bit: 1 }]),
+            ("claims_much_room",       vec![field(56, 1 << 60), record(5), Hole(1), record(5)]),
+            ("claims_no_room",         vec![field(56, 0), record(5)]),
+            ("claims_long_record",     vec![Word { bits: 0x0FFF_FFFF | 0b1110 << 28, payload: vec![1; 8] }, record(5)]),
+            ("last_numbers",           vec![field(72, u64::MAX - 1024), field(48, u64::MAX - 1024), record(5), record(6), record(7)]),
+            ("last_id",                vec![field(32, u64::MAX), record(5)]),
+            ("last_id_and_torn",       vec![field(32, u64::MAX - 1), record(5), Hole(1), record(6)]),
+            ("last_numbers_and_torn",  vec![field(72, u64::MAX - 1024), field(48, u64::MAX - 1024), record(5), Hole(1), record(6)]),
+            ("last_id_but_one",        vec![field(32, u64::MAX - 1), record(5)]),
+            ("end_of_too_many",        vec![record(5), record(6), Renumber(-1), Truncate(0)]),
+            ("end_of_too_few",         vec![record(5), record(6), Renumber(1), Truncate(0)]),
+            ("end_before_begin",       vec![record(5), Truncate(0), field(80, 16), record(1)]),
+            ("numbers_used_twice",     vec![Void(0), Renumber(-1), Rotate, record(0), Mark(40)]),
+            ("two_with_one_id",        vec![record(5), Name { base: 19, id: 2 }, Length(0), Rotate, record(6)]),
+            ("bases_that_go_back",     vec![Name { base: 9, id: 9 }, record(5), Rotate, Renumber(-1), Rotate, Mark(6)]),
+            ("end_beyond_file",        vec![record(5), Truncate(0), field(80, u64::MAX - 7), record(1)]),
+        ]
+    }
 }

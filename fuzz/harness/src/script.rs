@@ -12,6 +12,12 @@ use serde::de::DeserializeOwned;
 /// Longer rows take longer and find nothing that shorter ones would not.
 const STEPS_MAX: usize = 300;
 
+/// A kind of steps.
+pub(crate) trait Script: Serialize + DeserializeOwned + Debug {
+    /// Rows to begin with, by the name of what they show.
+    fn named_seeds() -> Vec<(&'static str, Vec<Self>)>;
+}
+
 /// The steps that are in the bytes.
 pub(crate) fn read<Step: DeserializeOwned>(bytes: &[u8]) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -29,7 +35,7 @@ pub(crate) fn read<Step: DeserializeOwned>(bytes: &[u8]) -> Vec<Step> {
 }
 
 /// The steps that are in the bytes, one a line.
-pub(crate) fn show<Step: DeserializeOwned + Debug>(bytes: &[u8]) -> String {
+pub(crate) fn show<Step: Script>(bytes: &[u8]) -> String {
     let steps = read::<Step>(bytes).into_iter();
     steps.map(|step| format!("{step:?}\n")).collect()
 }
@@ -40,17 +46,16 @@ pub(crate) fn write<Step: Serialize>(steps: &[Step]) -> Vec<u8> {
 }
 
 /// Seeds as bytes.
-pub(crate) fn seeds<Step: Serialize>(
-    named: Vec<(&'static str, Vec<Step>)>,
-) -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn seeds<Step: Script>() -> Vec<(&'static str, Vec<u8>)> {
     let encode = |(name, steps): (_, Vec<Step>)| (name, write(&steps));
-    named.into_iter().map(encode).collect()
+    Step::named_seeds().into_iter().map(encode).collect()
 }
 
 /// Every different step of the seeds by itself.
-pub(crate) fn tokens<Step: Serialize>(named: Vec<(&'static str, Vec<Step>)>) -> Vec<Vec<u8>> {
+pub(crate) fn tokens<Step: Script>() -> Vec<Vec<u8>> {
     /// What libFuzzer takes.
     const TOKEN_BYTES_MAX: usize = 64;
+    let named = Step::named_seeds();
     let steps = named
         .iter()
         .flat_map(|(_, steps)| steps.iter().map(encoded));

@@ -19,7 +19,7 @@ use log_mmap::{
 use serde::{Deserialize, Serialize};
 
 use crate::index::{CRC, FIRST_ENTRY, INDEX_BYTES_MAX, Log, finish, put};
-use crate::script;
+use crate::script::{self, Script};
 
 const RECORDS: u64 = 60;
 const ENTRY_BYTES: usize = 16;
@@ -27,7 +27,7 @@ const ENTRY_BYTES: usize = 16;
 const MOMENTS: u64 = 64;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Step {
+pub(crate) enum Step {
     /// Four bytes become others.
     Put {
         at: u16,
@@ -199,54 +199,38 @@ fn check_answers(find: impl Fn(Timestamp) -> Result<Option<Lsn>, ReadError>, sta
 }
 
 #[rustfmt::skip]
-fn named_seeds() -> Vec<(&'static str, Vec<Step>)> {
-    use Step::{Bytes, Cut, Extend, Forge, Missing, Move, Put, Remove, Write};
-    let put = |at, value| Put { at, value };
-    let moved = |entry, later, ahead, units| Move { entry, later, ahead, units };
-    vec![
-        ("sound",          vec![Write]),
-        ("missing",        vec![Missing, Write]),
-        ("flipped",        vec![put(64, 9), Write]),
-        ("cut",            vec![Cut(90), Write]),
-        ("cut_header",     vec![Cut(63)]),
-        ("empty",          vec![Cut(0), Write]),
-        ("too_long",       vec![Extend(vec![0xFF; 32]), Write]),
-        ("text",           vec![Bytes(b"not an index".to_vec()), Write]),
-        ("earlier",        vec![moved(2, -1, 0, 0), Forge, Write]),
-        ("later",          vec![moved(2, 1, 0, 0), Forge, Write]),
-        ("greatest_low",   vec![moved(255, -1, 0, 0), Forge]),
-        ("greatest_high",  vec![moved(255, 9, 0, 0), Forge, Write]),
-        ("moved_record",   vec![moved(1, 0, 1, 0), Forge, Write]),
-        ("moved_place",    vec![moved(1, 0, 0, 1), Forge, Write]),
-        ("sparser",        vec![Remove(1), Forge, Write]),
-        ("end_is_missing", vec![Remove(255), Forge, Write]),
-        ("no_entries",     vec![Cut(64), put(56, 0), Forge, Write]),
-        ("magic",          vec![put(0, 9), Forge]),
-        ("version",        vec![put(8, 2), Forge]),
-        ("interval",       vec![put(12, 4096), Forge]),
-        ("other_log",      vec![put(16, 9), Forge]),
-        ("other_segment",  vec![put(32, 9), Forge]),
-        ("stale",          vec![put(40, 9), Forge, Write]),
-        ("base",           vec![put(48, 1), Forge]),
-        ("count",          vec![put(56, u32::MAX), Forge]),
-        ("far_away",       vec![put(72, u32::MAX), put(76, u32::MAX), Forge]),
-    ]
-}
-
-/// The steps of an input, for people.
-#[must_use]
-pub fn show(bytes: &[u8]) -> String {
-    script::show::<Step>(bytes)
-}
-
-/// Inputs to begin with.
-#[must_use]
-pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    script::seeds(named_seeds())
-}
-
-/// Steps for the fuzzer's dictionary.
-#[must_use]
-pub fn tokens() -> Vec<Vec<u8>> {
-    script::tokens(named_seeds())
+impl Script for Step {
+    fn named_seeds() -> Vec<(&'static str, Vec<Self>)> {
+        use Step::{Bytes, Cut, Extend, Forge, Missing, Move, Put, Remove, Write};
+        let put = |at, value| Put { at, value };
+        let moved = |entry, later, ahead, units| Move { entry, later, ahead, units };
+        vec![
+            ("sound",          vec![Write]),
+            ("missing",        vec![Missing, Write]),
+            ("flipped",        vec![put(64, 9), Write]),
+            ("cut",            vec![Cut(90), Write]),
+            ("cut_header",     vec![Cut(63)]),
+            ("empty",          vec![Cut(0), Write]),
+            ("too_long",       vec![Extend(vec![0xFF; 32]), Write]),
+            ("text",           vec![Bytes(b"not an index".to_vec()), Write]),
+            ("earlier",        vec![moved(2, -1, 0, 0), Forge, Write]),
+            ("later",          vec![moved(2, 1, 0, 0), Forge, Write]),
+            ("greatest_low",   vec![moved(255, -1, 0, 0), Forge]),
+            ("greatest_high",  vec![moved(255, 9, 0, 0), Forge, Write]),
+            ("moved_record",   vec![moved(1, 0, 1, 0), Forge, Write]),
+            ("moved_place",    vec![moved(1, 0, 0, 1), Forge, Write]),
+            ("sparser",        vec![Remove(1), Forge, Write]),
+            ("end_is_missing", vec![Remove(255), Forge, Write]),
+            ("no_entries",     vec![Cut(64), put(56, 0), Forge, Write]),
+            ("magic",          vec![put(0, 9), Forge]),
+            ("version",        vec![put(8, 2), Forge]),
+            ("interval",       vec![put(12, 4096), Forge]),
+            ("other_log",      vec![put(16, 9), Forge]),
+            ("other_segment",  vec![put(32, 9), Forge]),
+            ("stale",          vec![put(40, 9), Forge, Write]),
+            ("base",           vec![put(48, 1), Forge]),
+            ("count",          vec![put(56, u32::MAX), Forge]),
+            ("far_away",       vec![put(72, u32::MAX), put(76, u32::MAX), Forge]),
+        ]
+    }
 }

@@ -8,18 +8,17 @@
 //!
 //! Memory is the peak of a process of its own that does nothing else.
 
-use std::env;
-use std::fs::{self, File};
+use std::fs::File;
 use std::hint::black_box;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use log_benches::contest::{Better, Column, Contest};
 use log_benches::effort::Effort;
 use log_benches::floor::HEADER_BYTES;
+use log_benches::memory::{Task, compare, is_second_process};
 use log_benches::scratch;
 use log_wal::{Lsn, Verify, Wal, WalOptions, WalReader};
 
@@ -254,54 +253,33 @@ fn seeking(effort: &Effort, directory: &Path, records: u64, peers: &Peers) {
     contest.hold(effort);
 }
 
-/// What a process of its own does, and what it takes at most.
-const TASKS: [&str; 5] = [
-    "nothing",
-    "open",
-    "open and verify",
-    "replay",
-    "open to write",
-];
-const TASK_VARIABLE: &str = "BENCH_TASK";
-
-fn memory(effort: &Effort, directory: &Path) {
-    const COLUMNS: &[Column] = &[Column {
-        name: "peak, MiB",
-        digits: 1,
-    }];
-    let mut contest = Contest::new("memory, 1 M records", Better::Lower, COLUMNS);
-    for task in TASKS {
-        contest.add(task, move || {
-            let own = env::current_exe().expect("this program");
-            let output = Command::new(own)
-                .env(TASK_VARIABLE, task)
-                .arg(directory)
-                .output()
-                .expect("it runs");
-            let said = String::from_utf8_lossy(&output.stdout);
-            vec![said.trim().parse::<f64>().expect("KiB") / 1024.0]
-        });
-    }
-    contest.hold(effort);
-}
-
-/// Does `task` and prints the most memory that this process ever had, in KiB.
-fn perform(task: &str, directory: &Path) {
-    match task {
-        "open" => drop(black_box(WalReader::open(directory).expect("it opens"))),
-        "open to write" => drop(black_box(open(directory, Verify::Tail))),
-        "open and verify" => drop(black_box(open(directory, Verify::All))),
-        "replay" => {
+/// What a process of its own does.
+const TASKS: &[Task] = &[
+    Task {
+        name: "nothing",
+        run: |_| Box::new(()),
+    },
+    Task {
+        name: "open",
+        run: |directory| Box::new(WalReader::open(directory).expect("it opens")),
+    },
+    Task {
+        name: "open and verify",
+        run: |directory| Box::new(open(directory, Verify::All)),
+    },
+    Task {
+        name: "replay",
+        run: |directory| {
             let reader = WalReader::open(directory).expect("it opens");
             black_box(replay(&reader));
-        }
-        _ => {}
-    }
-    let status = fs::read_to_string("/proc/self/status").expect("Linux says");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.map(|peak| peak.trim_end_matches("kB").trim());
-    println!("{}", kib.expect("Linux says"));
-}
+            Box::new(reader)
+        },
+    },
+    Task {
+        name: "open to write",
+        run: |directory| Box::new(open(directory, Verify::Tail)),
+    },
+];
 
 /// Without the feature: nobody.
 #[cfg(not(feature = "peers"))]
@@ -447,9 +425,8 @@ mod with_peers {
 }
 
 fn main() {
-    if let Some(task) = env::var_os(TASK_VARIABLE) {
-        let directory = env::args_os().next_back().expect("a directory");
-        return perform(&task.to_string_lossy(), Path::new(&directory));
+    if is_second_process(TASKS) {
+        return;
     }
     let effort = Effort::from_args();
     let records = effort.scaled(RECORDS);
@@ -460,5 +437,5 @@ fn main() {
     opening_by_segments(&effort, directory.path());
     replaying(&effort, directory.path(), records, &peers);
     seeking(&effort, directory.path(), records, &peers);
-    memory(&effort, directory.path());
+    compare(&effort, "memory, 1 M records", TASKS, directory.path());
 }

@@ -17,6 +17,7 @@ pub mod effort;
 pub mod floor;
 pub mod latency;
 pub mod logs;
+pub mod memory;
 pub mod scratch;
 pub mod writers;
 

@@ -261,6 +261,12 @@ impl SegmentFile for DiskFile {
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        // No file is as long, and the system calls it an error to ask: a
+        // position may be what a damaged file says.
+        let end = position.checked_add(buffer.len() as u64);
+        if end.is_none_or(|end| i64::try_from(end).is_err()) {
+            return Ok(0);
+        }
         let mut filled = 0;
         while filled < buffer.len() {
             match self
@@ -358,6 +364,19 @@ mod tests {
             file.sync().unwrap();
             let blocks = file.0.metadata().unwrap().blocks();
             assert!(blocks * 512 >= LEN_BYTES, "{blocks}");
+        }
+    }
+
+    #[test]
+    fn behind_the_end_there_is_nothing_however_far_behind_it() {
+        let file = file();
+        file.write_at(0, b"some").unwrap();
+        for position in [4, 1 << 40, i64::MAX as u64, u64::MAX - 7, u64::MAX] {
+            assert_eq!(
+                file.read_at(position, &mut [0; 16]).unwrap(),
+                0,
+                "{position}"
+            );
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{Outcome, workspace};
 /// For each target, if nothing else is asked for.
 const SECONDS: u64 = 60;
 
-/// For each target in CI: about twenty in all.
+/// For each target in CI.
 const CI_SECONDS: &str = "4";
 
 /// An input that takes longer is a finding.

@@ -1,3 +1,6 @@
+//! Rules of group commit, on work that is only counted; for every interleaving
+//! see `loom_models`.
+
 use super::*;
 use std::cell::Cell;
 use std::io;

@@ -1,4 +1,5 @@
-//! The segments of a directory, and whether each is tied to the one before.
+//! The segments of a directory, and whether each is tied to the one before; what
+//! a truncation has discarded, and of which log that is.
 
 use std::io;
 

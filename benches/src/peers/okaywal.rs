@@ -3,9 +3,9 @@
 //! It drops what was checkpointed and uses the file again, at its defaults
 //! every 768 KiB; our manager has nothing to do for that.
 
+use std::fmt::Debug;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use log_wal::Level;
@@ -60,20 +60,33 @@ fn keeping(directory: &Path, bytes_max: u32) -> Configuration {
         .checkpoint_after_bytes(u64::from(bytes_max))
 }
 
-/// Counts what it recovers.
-#[derive(Clone, Debug, Default)]
-struct Counter {
-    records: Arc<AtomicU64>,
-    payload_bytes: Arc<AtomicU64>,
+/// Shows each record that is recovered to somebody.
+#[derive(Debug)]
+struct Viewer<T> {
+    seen: Arc<Mutex<T>>,
+    see: fn(&mut T, Vec<u8>),
 }
 
-impl LogManager for Counter {
+impl<T: Clone + Default + Send + Debug + 'static> Viewer<T> {
+    /// Opens a log; what was made of its records.
+    fn open(configuration: Configuration, see: fn(&mut T, Vec<u8>)) -> io::Result<T> {
+        let seen = Arc::<Mutex<T>>::default();
+        let viewer = Self {
+            seen: Arc::clone(&seen),
+            see,
+        };
+        drop(configuration.open(viewer)?);
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(seen.clone())
+    }
+}
+
+impl<T: Send + Debug + 'static> LogManager for Viewer<T> {
     fn recover(&mut self, entry: &mut Entry<'_>) -> io::Result<()> {
-        // Relaxed: counts, read when the log is open.
-        for chunk in entry.read_all_chunks()?.into_iter().flatten() {
-            self.records.fetch_add(1, Ordering::Relaxed);
-            let bytes = chunk.len() as u64;
-            self.payload_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let chunks = entry.read_all_chunks()?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for chunk in chunks.into_iter().flatten() {
+            (self.see)(&mut seen, chunk);
         }
         Ok(())
     }
@@ -96,34 +109,14 @@ impl LogManager for Counter {
 /// If it does not open.
 #[must_use]
 pub fn recover(directory: &Path, bytes_max: u32) -> (u64, u64) {
-    let counter = Counter::default();
-    let log = keeping(directory, bytes_max).open(counter.clone());
-    drop(log.expect("it opens"));
-    let counts = [&counter.records, &counter.payload_bytes];
-    let [records, payload_bytes] = counts.map(|count| count.load(Ordering::Relaxed));
-    (records, payload_bytes)
-}
-
-/// Keeps what it recovers.
-#[derive(Clone, Debug, Default)]
-struct Keeper(Arc<Mutex<Contents>>);
-
-impl LogManager for Keeper {
-    fn recover(&mut self, entry: &mut Entry<'_>) -> io::Result<()> {
-        let chunks = entry.read_all_chunks()?;
-        let mut contents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        contents.records.extend(chunks.into_iter().flatten());
-        Ok(())
-    }
-
-    fn checkpoint_to(
-        &mut self,
-        _last: EntryId,
-        _entries: &mut SegmentReader,
-        _log: &WriteAheadLog,
-    ) -> io::Result<()> {
-        Ok(())
-    }
+    let counts = Viewer::open(
+        keeping(directory, bytes_max),
+        |counts: &mut (u64, u64), record| {
+            counts.0 += 1;
+            counts.1 += record.len() as u64;
+        },
+    );
+    counts.expect("it opens")
 }
 
 /// Opens it, which reads everything. It has no way to say that it cut
@@ -133,9 +126,9 @@ impl LogManager for Keeper {
 ///
 /// What it says.
 pub fn contents(directory: &Path) -> Result<Contents, String> {
-    let keeper = Keeper::default();
-    let log = Configuration::default_for(directory).open(keeper.clone());
-    drop(log.map_err(|error| error.to_string())?);
-    let contents = keeper.0.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(contents.clone())
+    let configuration = Configuration::default_for(directory);
+    let contents = Viewer::open(configuration, |contents: &mut Contents, record| {
+        contents.records.push(record);
+    });
+    contents.map_err(|error| error.to_string())
 }
